@@ -1,0 +1,42 @@
+"""flowspark: how much traffic carries which tag, on which port and protocol, out of AWS VPC flow logs, on Spark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FlowsparkError",
+    "count_port_protocols",
+    "count_tags",
+    "flow_log_schema",
+    "load_lookup",
+    "read_flow_logs",
+    "tag_flows",
+]
+
+if TYPE_CHECKING:
+    from flowspark.errors import FlowsparkError
+    from flowspark.lookup import load_lookup
+    from flowspark.scan import flow_log_schema, read_flow_logs
+    from flowspark.tagging import count_port_protocols, count_tags, tag_flows
+
+_HOMES = {
+    "FlowsparkError": "errors",
+    "count_port_protocols": "tagging",
+    "count_tags": "tagging",
+    "flow_log_schema": "scan",
+    "load_lookup": "lookup",
+    "read_flow_logs": "scan",
+    "tag_flows": "tagging",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a function's module when it is first asked for: the decoder works where pyspark is not installed."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'flowspark' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(f"flowspark.{_HOMES[name]}"), name)

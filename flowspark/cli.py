@@ -1,0 +1,121 @@
+"""The command: arguments, exit codes, and what a person sees."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import flowspark
+from flowspark.errors import FlowsparkError, did_you_mean
+from flowspark.settings import LOG_LEVELS, NAMES, Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+_OTHER_ERROR = 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        for word in re.findall(r"--[\w-]+", message) if "unrecognized" in message else []:
+            message += did_you_mean(word, self._option_string_actions)
+        super().error(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags; what is not given is None, so that a config file and the defaults have their say."""
+    flags = _Parser(
+        prog="tag_flows.py",
+        description="Counts AWS VPC flow logs by tag and by port and protocol.",
+        epilog="Exit codes: 0 done; 2 wrong usage; 3 an input that cannot be used; 4 the data failed a check; 1 anything else.",
+        allow_abbrev=False,
+    )
+    flags.add_argument("--input", action="append", metavar="URI", help="a log file or folder; may be repeated")
+    flags.add_argument("--lookup", metavar="URI", help="the lookup table, CSV with dstport, protocol and tag")
+    flags.add_argument("--output", metavar="URI", help="where the results go; each run replaces its own interval there")
+    flags.add_argument("--output-format", metavar="csv|parquet", help="default csv")
+    flags.add_argument(
+        "--layout", metavar="FIELDS", help="for files without a header: field names in order, or v2 … v11, or tgw"
+    )
+    flags.add_argument("--reader", metavar="auto|direct|spark", help="who opens the files; default auto")
+    flags.add_argument("--on-bad-file", metavar="fail|skip", help="a file that cannot be read to its end; default fail")
+    flags.add_argument("--max-reject-ratio", metavar="SHARE", help="of rejected among record lines; default 0.01")
+    flags.add_argument("--on-conflict", metavar="all|first|last|error", help="a lookup key with two tags; default all")
+    flags.add_argument("--config", metavar="FILE.toml", help="the same names with underscores; flags win over it")
+    flags.add_argument("--log-level", metavar="|".join(LOG_LEVELS), help="default INFO")
+    flags.add_argument("--version", action="version", version=f"flowspark {flowspark.__version__}")
+    return flags
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command, and returns its exit code."""
+    try:
+        given = vars(parser().parse_args(arguments))
+    except SystemExit as stop:  # argparse has said what there is to say
+        return int(stop.code or 0)
+    try:
+        settings = load_settings({name: given[name] for name in NAMES}, given["config"])
+    except FlowsparkError as error:
+        return _fail(error)
+    debug = settings.log_level == "DEBUG"
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    try:
+        _run(settings, debug=debug)
+    except FlowsparkError as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        print("interrupted; nothing more is published", file=sys.stderr)
+        return _OTHER_ERROR
+    except Exception as error:  # noqa: BLE001  # the last line of defence: one message, and the trace for those who ask
+        if debug:
+            traceback.print_exc()
+        print(f"error: {_short(error)}", file=sys.stderr)
+        return _OTHER_ERROR
+    return 0
+
+
+def run() -> NoReturn:
+    """The console script."""
+    sys.exit(main())
+
+
+def _run(settings: Settings, *, debug: bool) -> None:
+    try:
+        from flowspark import pipeline, report, session
+    except ModuleNotFoundError as error:
+        if error.name != "pyspark":
+            raise
+        raise FlowsparkError("pyspark is missing; pip install 'flowspark[spark]', or run with spark-submit") from error
+    with session.spark_session(debug=debug) as spark:
+        result = pipeline.run(spark, settings)
+    for warning in report.warnings(result.summary):
+        log.warning("%s", warning)
+    print(report.tables(result))
+    print(json.dumps(result.summary, ensure_ascii=False))
+
+
+def _fail(error: FlowsparkError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _short(error: Any) -> str:
+    """One message for an error from inside Spark: what a worker has said, without the traces around it."""
+    text = str(error)
+    missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
+    if missing:
+        name = missing.group(1).split(".")[0]
+        return (
+            f"{name} is missing on a worker; install it in the environment that PYSPARK_PYTHON names there, "
+            "or ship it with --archives or --py-files"
+        )
+    python = re.findall(r"^(\w[\w.]*(?:Error|Exception|Exit|Interrupt)\b: .*)$", text, re.MULTILINE)
+    causes = re.findall(r"Caused by: (.*)", text)
+    first = (causes or python or [text.strip().split("\n")[0] or type(error).__name__])[-1]
+    return f"{first.strip()[:1000]}; run again with --log-level DEBUG for the whole account"

@@ -1,0 +1,119 @@
+"""Records as Arrow: one record batch in the versioned schema, with the columns that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from flowspark.decode.blocks import Bytes
+from flowspark.decode.records import REJECTED, Records, Reject
+from flowspark.decode.tokens import Mask, Positions
+from flowspark.fields import FIELDS, field_name
+
+FILE, LINE, REJECTED_LINE, UNKNOWN_FIELDS = "file", "line", "rejected", "unknown_fields"
+
+_ARROW = {"int": pa.int32(), "long": pa.int64(), "string": pa.string()}
+_REJECTED_TYPE = pa.struct([("reason", pa.string()), ("text", pa.string())])
+METADATA = {
+    FILE: pa.string(),
+    LINE: pa.int64(),
+    REJECTED_LINE: _REJECTED_TYPE,
+    UNKNOWN_FIELDS: pa.map_(pa.string(), pa.string()),
+}
+"""Columns that are no fields: where a record stands, why a line is none, and the fields that the registry lacks."""
+
+
+def column_type(column: str) -> pa.DataType:
+    """The Arrow type of a column; a field that the registry does not know is a string."""
+    if column in METADATA:
+        return METADATA[column]
+    field = FIELDS.get(field_name(column))
+    return _ARROW[field.type] if field else pa.string()
+
+
+def arrow_schema(columns: Sequence[str]) -> pa.Schema:
+    """The Arrow schema of record batches with these columns."""
+    return pa.schema([(column, column_type(column)) for column in columns])
+
+
+def record_batch(records: Records, file: str, columns: Sequence[str]) -> pa.RecordBatch:
+    """The records that are not rejected; a field that their layout does not have is null, and so is `-`."""
+    rows = np.arange(records.lines.rows)
+    if records.kinds is not None:
+        rows = rows[records.kinds != REJECTED]
+    return pa.record_batch([_column(records, rows, file, c) for c in columns], schema=arrow_schema(columns))
+
+
+def reject_batch(rejects: Sequence[Reject], file: str, columns: Sequence[str]) -> pa.RecordBatch:
+    """Rejected lines as rows: their file, line, reason and text; all fields of a record are null."""
+    count = len(rejects)
+    values = {
+        FILE: pa.array([file] * count, pa.string()),
+        LINE: pa.array([reject.line for reject in rejects], pa.int64()),
+        REJECTED_LINE: pa.array([{"reason": r.reason, "text": r.text} for r in rejects], _REJECTED_TYPE),
+    }
+    arrays = [values[c] if c in values else pa.nulls(count, column_type(c)) for c in columns]
+    return pa.record_batch(arrays, schema=arrow_schema(columns))
+
+
+def _column(records: Records, rows: Positions, file: str, column: str) -> pa.Array:
+    if column == FILE:
+        return pa.array([file], pa.string()).take(pa.array(np.zeros(len(rows), np.int64)))
+    if column == LINE:
+        lines = rows if records.lines.row_lines is None else records.lines.row_lines[rows]
+        return pa.array(lines + records.first_line, pa.int64())
+    if column == UNKNOWN_FIELDS:
+        return _unknown_fields(records, rows)
+    name = field_name(column)
+    if name not in records.layout or column == REJECTED_LINE:
+        return pa.nulls(len(rows), column_type(column))
+    if name in records.numbers:
+        read = records.numbers[name]
+        mask = None if read.missing is None else read.missing[rows]
+        return pa.array(read.values[rows], column_type(column), mask=mask, safe=False)
+    return _strings(records, rows, records.layout.index(name))
+
+
+def _strings(records: Records, rows: Positions, place: int) -> pa.Array:
+    """The texts of a column: one pass over the bytes, no text per row in Python unless the bytes are no UTF-8."""
+    data = records.lines.block.data
+    starts, stops = records.lines.starts[rows, place], records.lines.stops[rows, place]
+    missing: Mask = (stops - starts == 1) & (data[starts] == ord("-"))
+    if not len(rows):
+        return pa.array([], pa.string())
+    edges = np.empty(2 * len(rows), np.int32)
+    edges[::2], edges[1::2] = starts, stops
+    # values alternate with what stands between them: taking every other one leaves the values
+    spans = pa.BinaryArray.from_buffers(
+        pa.binary(), 2 * len(rows) - 1, [None, pa.py_buffer(edges), pa.py_buffer(np.ascontiguousarray(data))]
+    )
+    values = spans.take(pa.array(np.arange(0, 2 * len(rows), 2), mask=missing))
+    return _decoded(values, data)
+
+
+def _decoded(values: pa.Array, data: Bytes) -> pa.Array:
+    if data.max() < 128:
+        return values.view(pa.string())
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowInvalid:
+        texts = (value.as_py() for value in values)
+        return pa.array([text if text is None else text.decode("utf-8", "replace") for text in texts], pa.string())
+
+
+def _unknown_fields(records: Records, rows: Positions) -> pa.Array:
+    """Name and value of each field that the registry does not know; null where the layout has none."""
+    places = [place for place, name in enumerate(records.layout) if name not in FIELDS]
+    if not places:
+        return pa.nulls(len(rows), METADATA[UNKNOWN_FIELDS])
+    count, width = len(rows), len(places)
+    names = pa.array([records.layout[place] for place in places], pa.string())
+    texts = pa.concat_arrays([_strings(records, rows, place) for place in places])
+    by_row = np.arange(count * width).reshape(width, count).T.ravel()  # from column after column to row after row
+    return pa.MapArray.from_arrays(
+        pa.array(np.arange(count + 1) * width, pa.int32()),
+        names.take(pa.array(np.tile(np.arange(width), count))),
+        texts.take(pa.array(by_row)),
+    )

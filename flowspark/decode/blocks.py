@@ -1,0 +1,130 @@
+"""A file's bytes, decompressed, in blocks of whole lines, in memory that does not grow with the file."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import logging
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flowspark.errors import BadFile
+
+try:
+    from isal import igzip, isal_zlib
+
+    _GzipFile: Any = igzip.IGzipFile
+    _CORRUPT: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
+except ImportError:
+    logging.getLogger(__name__).warning("the isal wheel is missing: gzip is read by the slower zlib")
+    _GzipFile = gzip.GzipFile
+    _CORRUPT = (gzip.BadGzipFile, zlib.error)
+
+Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
+
+LINE_LIMIT = 1 << 20
+"""The longest line, in bytes without its line end, that a flow log can have (design rule 10)."""
+
+_BLOCK = 1 << 20  # at most as long as a line may be: then only a block's first line can be too long
+_BOM = b"\xef\xbb\xbf"
+_LF, _CR = 10, 13
+_WORD = 8
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines. The arrays are views of a buffer that the next block overwrites.
+
+    Attributes:
+        data: the bytes; the first is the LF before the first line, the last is the LF that ends the last line.
+        words: at each position the eight bytes from there on, as one little-endian number.
+        open_end: the last line has no line end of its own in the file: its LF was added, and a CR before that is data.
+    """
+
+    data: Bytes
+    words: Words
+    open_end: bool = False
+
+    def part(self, first: int, last: int) -> Block:
+        """The lines between two positions of LF."""
+        end = last + 1
+        return Block(self.data[first:end], self.words[first:end], self.open_end and end == len(self.data))
+
+
+class Buffer:
+    """The memory that blocks are read into; one serves any number of files, one after the other."""
+
+    def __init__(self) -> None:
+        room = len(_BOM) + 1 + LINE_LIMIT + 1 + _BLOCK + 1
+        self.memory = bytearray(room + _WORD)
+        self.data = np.frombuffer(self.memory, np.uint8)
+        self.words = np.ndarray((room,), "<u8", self.memory, strides=(1,))
+        self.memory[0] = _LF
+
+    def block(self, first: int, last: int, *, open_end: bool) -> Block:
+        return Block(self.data[first : last + 1], self.words[first : last + 1], open_end)
+
+
+def text_stream(raw: IO[bytes]) -> io.BufferedIOBase:
+    """The file's text: decompressed when its first bytes are those of gzip, whatever its name is."""
+    stream = io.BufferedReader(raw, 1 << 17)  # type: ignore[type-var]  # any binary file will do, typeshed wants a raw one
+    gzipped: io.BufferedIOBase = _GzipFile(fileobj=stream, mode="rb") if stream.peek(2)[:2] == b"\x1f\x8b" else stream
+    return gzipped
+
+
+def read_blocks(raw: IO[bytes], buffer: Buffer) -> Iterator[Block]:
+    """The blocks of a binary file, plain or gzip (any number of members; zero bytes after the last are padding).
+
+    Raises:
+        BadFile: cut or corrupt gzip, a read error, or a line longer than 1 MiB.
+    """
+    memory = buffer.memory
+    window = memoryview(memory)
+    first, end = 0, 1  # the LF before the first line, and the end of what was read
+    begun = False
+    try:
+        stream = text_stream(raw)
+        while count := stream.readinto(window[end : end + _BLOCK]):
+            if not begun and memory[1:4] == _BOM and count >= len(_BOM):
+                first = len(_BOM)
+                memory[first] = _LF
+            begun = True
+            end += count
+            last = memory.rfind(b"\n", first + 1, end)
+            _check_first_line(memory, first, end)
+            if last < 0:
+                continue
+            yield buffer.block(first, last, open_end=False)
+            rest = end - last - 1
+            memory[1 : 1 + rest] = memory[last + 1 : end]
+            first, end = 0, 1 + rest
+    except EOFError as error:
+        raise BadFile("the gzip ends too early: the file was cut; fetch it again") from error
+    except _CORRUPT as error:
+        raise BadFile(f"corrupt gzip ({error}); fetch the file again") from error
+    except OSError as error:
+        raise BadFile(f"cannot be read: {error.strerror or error}") from error
+    if end > first + 1:
+        if end - first - 1 > LINE_LIMIT:
+            raise _too_long()
+        memory[end] = _LF
+        yield buffer.block(first, end, open_end=True)
+
+
+def _check_first_line(memory: bytearray, first: int, end: int) -> None:
+    if end - first - 1 <= LINE_LIMIT:
+        return
+    last = memory.find(b"\n", first + 1, end)
+    stop = end if last < 0 else last
+    if stop - first - 1 - (memory[stop - 1] == _CR) > LINE_LIMIT:
+        raise _too_long()
+
+
+def _too_long() -> BadFile:
+    return BadFile("not a flow log: a line is longer than 1 MiB; leave the file out of the input")

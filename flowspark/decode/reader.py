@@ -1,0 +1,131 @@
+"""One log file, from its first byte to its last: layouts resolved, records evaluated, every line accounted for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+import numpy as np
+
+from flowspark.decode.blocks import Block, Buffer, read_blocks
+from flowspark.decode.numbers import REASONS
+from flowspark.decode.records import FLOW, NODATA, SKIPDATA, Records, evaluate, headers
+from flowspark.decode.tokens import first_line
+from flowspark.errors import BadFile
+from flowspark.layouts import Layout, check_countable, header_layout, headerless_layout
+
+
+@dataclass
+class Audit:
+    """A file's own books: every line is counted once, in one of the six kinds (design rule 11)."""
+
+    lines: int = 0
+    header: int = 0
+    blank: int = 0
+    flows: int = 0
+    nodata: int = 0
+    skipdata: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    layouts: list[Layout] = field(default_factory=list)
+
+    @property
+    def rejected(self) -> int:
+        """The number of rejected lines."""
+        return self.reasons.total()
+
+    def add(self, records: Records) -> None:
+        """Enters the lines of some records."""
+        self.lines += len(records.lines)
+        self.blank += records.lines.blank
+        self.flows += records.count(FLOW)
+        self.nodata += records.count(NODATA)
+        self.skipdata += records.count(SKIPDATA)
+        self.reasons.update(REASONS[reason] for reason in records.refused.values())
+
+    def add_header(self, layout: Layout) -> None:
+        """Enters a header line."""
+        self.lines += 1
+        self.header += 1
+        self.use(layout)
+
+    def use(self, layout: Layout) -> None:
+        """Notes that lines of the file have a layout."""
+        if layout not in self.layouts:
+            self.layouts.append(check_countable(layout))
+
+
+def read_records(
+    raw: IO[bytes], audit: Audit, buffer: Buffer, given: Layout | None = None, wanted: frozenset[str] = frozenset()
+) -> Iterator[Records]:
+    """The records of a binary file, some lines at a time; each is to be used up before the next is asked for.
+
+    Args:
+        raw: the file, text or gzip.
+        audit: is filled as the records pass; complete when they end.
+        buffer: the memory to read into.
+        given: the layout to use when the file has no header of its own.
+        wanted: the fields to read beside those that decide what a record is.
+
+    Raises:
+        BadFile: the file cannot be read to its end, or is not a flow log (design rule 10).
+    """
+    layout: Layout | None = None
+    for whole in read_blocks(raw, buffer):
+        block = whole
+        if layout is None:
+            start = first_line(block)
+            lead = len(block.data) - 1 if start is None else start
+            blank = int(np.count_nonzero(block.data[:lead] == block.data[0]))
+            audit.lines += blank
+            audit.blank += blank
+            if start is None:
+                continue
+            layout, block = _first_layout(block.part(start, len(block.data) - 1), audit, given)
+        if len(block.data) == 1:
+            continue
+        records = evaluate(block, layout, wanted, audit.lines + 1)
+        found = headers(records)
+        for segment in _segments(block, records, found, wanted, audit) if found else [records]:
+            audit.add(segment)
+            yield segment
+        layout = found[-1][1] if found else layout
+    if layout and not audit.header and not audit.flows + audit.nodata + audit.skipdata:
+        raise BadFile(
+            "not a flow log: it has no header, and not one of its lines is a record of the layout "
+            f"'{' '.join(layout)[:200]}'; give the right --layout, or leave the file out"
+        )
+
+
+def _first_layout(block: Block, audit: Audit, given: Layout | None) -> tuple[Layout, Block]:
+    """The layout that the block's first line declares or shows, and the block without it where it is a header."""
+    end = len(block.data) - 1
+    stop = int(np.flatnonzero(block.data[1:] == block.data[0])[0]) + 1
+    line = block.part(0, stop).data[1:-1].tobytes()
+    if line.endswith(b"\r") and not (block.open_end and stop == end):
+        line = line[:-1]
+    layout = header_layout(line)
+    if layout:
+        audit.add_header(layout)
+        return layout, block.part(stop, end)
+    layout = headerless_layout(line, given)
+    audit.use(layout)
+    return layout, block
+
+
+def _segments(
+    block: Block, whole: Records, found: list[tuple[int, Layout]], wanted: frozenset[str], audit: Audit
+) -> Iterator[Records]:
+    """The records before, between and after the header lines of a block, each with its own layout (design rule 12).
+
+    A header is refused under any layout, so one look at the block under the first layout has found them all.
+    """
+    ends = whole.lines.ends
+    layout, start = whole.layout, 0
+    for line, following in [*found, (len(ends) - 1, None)]:
+        if line > start:
+            yield evaluate(block.part(int(ends[start]), int(ends[line])), layout, wanted, audit.lines + 1)
+        if following:
+            audit.add_header(following)
+            layout, start = following, line + 1

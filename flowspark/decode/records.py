@@ -1,0 +1,147 @@
+"""Rows into records: what kind each row is (design rule 1), which are rejected and why (rule 9), and their values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from flowspark.decode import numbers as num
+from flowspark.decode.blocks import Block
+from flowspark.decode.numbers import Codes, Longs, Numbers
+from flowspark.decode.tally import KEY_SHIFT, NO_PORT, NO_PROTOCOL
+from flowspark.decode.tokens import Lines, Mask, split
+from flowspark.fields import FIELDS
+from flowspark.layouts import Layout, header_layout
+
+FLOW, NODATA, SKIPDATA, REJECTED = range(4)
+
+DECISIVE = ("dstport", "protocol", "log-status")
+"""The fields that every run reads: they tell what a record is, and make a header in mid-file stand out."""
+
+FIELD_COUNT = 1
+TEXT_LIMIT = 1000
+
+
+class Reject(NamedTuple):
+    """A line that is no record: its number in the file, from 1, why, and its first 1,000 characters as they stand."""
+
+    line: int
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of some lines that share one layout.
+
+    Attributes:
+        lines: the lines, and where their values stand.
+        layout: the field names, in order.
+        first_line: the number, in the file, of the first of the lines.
+        kinds: FLOW, NODATA, SKIPDATA or REJECTED for each row; None when all are flows.
+        numbers: the columns of numbers that were asked for, by field name.
+        reasons: why a row is rejected, by row.
+    """
+
+    lines: Lines
+    layout: Layout
+    first_line: int
+    kinds: Codes | None
+    numbers: dict[str, Numbers]
+    reasons: dict[int, int]
+
+    def line(self, row: int) -> int:
+        """The line, from 0, of a row."""
+        return row if self.lines.row_lines is None else int(self.lines.row_lines[row])
+
+    def count(self, kind: int) -> int:
+        """How many rows are of a kind."""
+        if self.kinds is None:
+            return self.lines.rows if kind == FLOW else 0
+        return int(np.count_nonzero(self.kinds == kind))
+
+    @cached_property
+    def refused(self) -> dict[int, int]:
+        """The reason of each line, from 0, that is no record, in the order of the lines."""
+        reasons = dict.fromkeys(self.lines.odd.tolist(), FIELD_COUNT)
+        reasons.update((self.line(row), reason) for row, reason in self.reasons.items())
+        return dict(sorted(reasons.items()))
+
+    def rejects(self) -> list[Reject]:
+        """The rejected lines, in order."""
+        return [
+            Reject(self.first_line + line, num.REASONS[reason], self._text(line))
+            for line, reason in self.refused.items()
+        ]
+
+    def _text(self, line: int) -> str:
+        # four bytes are the most that a character takes, and the fewest that leave the first 1,000 as they are
+        return self.lines.text(line)[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT]
+
+
+def evaluate(block: Block, layout: Layout, wanted: frozenset[str], first_line: int) -> Records:
+    """The records of a block whose lines have one layout; `wanted` are the fields to read beside the decisive ones."""
+    lines = split(block, len(layout))
+    columns: dict[str, Numbers] = {}
+    reasons: dict[int, int] = {}
+    codes: Codes | None = np.full(lines.rows, num.NO_STATUS, np.uint8)
+    for place, name in enumerate(layout):
+        if name == "log-status":
+            codes = num.statuses(block, lines.starts[:, place], lines.stops[:, place])
+            if codes is not None:
+                for row in np.flatnonzero(codes == num.OTHER_STATUS).tolist():
+                    reasons[row] = num.BAD_STATUS
+        elif (name in wanted or name in DECISIVE) and name in FIELDS and FIELDS[name].type != "string":
+            columns[name] = num.numbers(block, lines.starts[:, place], lines.stops[:, place], FIELDS[name].bounds)
+            for row, reason in columns[name].reasons.items():
+                reasons[row] = min(reason, reasons.get(row, reason))
+    return Records(lines, layout, first_line, _kinds(lines.rows, codes, columns, reasons), columns, reasons)
+
+
+def _kinds(rows: int, codes: Codes | None, columns: dict[str, Numbers], reasons: dict[int, int]) -> Codes | None:
+    if codes is None and not reasons:
+        return None
+    kinds = np.zeros(rows, np.uint8)
+    if codes is not None:
+        kinds[codes == num.NODATA] = NODATA
+        kinds[codes == num.SKIPDATA] = SKIPDATA
+        kinds[(codes == num.NO_STATUS) & _without_ports(rows, columns)] = NODATA
+    kinds[list(reasons)] = REJECTED
+    return kinds
+
+
+def _without_ports(rows: int, columns: dict[str, Numbers]) -> Mask:
+    """The rows that lack dstport or protocol."""
+    without = np.zeros(rows, np.bool_)
+    for name in ("dstport", "protocol"):
+        if name not in columns:
+            return np.ones(rows, np.bool_)
+        missing = columns[name].missing
+        if missing is not None:
+            without |= missing
+    return without
+
+
+def headers(records: Records) -> list[tuple[int, Layout]]:
+    """The header lines among the lines, from 0, with the layouts that they declare (design rule 12).
+
+    A header is always among the refused lines: its log-status is no status, and without one its dstport is no number.
+    """
+    found = ((line, header_layout(records.lines.text(line))) for line in records.refused)
+    return [(line, layout) for line, layout in found if layout]
+
+
+def flow_keys(records: Records) -> Longs:
+    """The key of each flow: its protocol and dstport in one number, see `decode.tally`."""
+    keys: Longs = _filled(records, "protocol", NO_PROTOCOL) << KEY_SHIFT | _filled(records, "dstport", NO_PORT)
+    return keys if records.kinds is None else keys[records.kinds == FLOW]
+
+
+def _filled(records: Records, name: str, missing: int) -> Longs:
+    column = records.numbers.get(name)
+    if column is None:
+        return np.full(records.lines.rows, missing, np.int64)
+    return column.values if column.missing is None else np.where(column.missing, missing, column.values)

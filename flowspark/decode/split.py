@@ -1,0 +1,187 @@
+"""One split: its files decoded one after the other, as the record batches that a task hands over."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Any
+
+import pyarrow as pa
+
+from flowspark.decode.batches import REJECTED_LINE, record_batch, reject_batch
+from flowspark.decode.blocks import Buffer
+from flowspark.decode.numbers import REASONS
+from flowspark.decode.reader import Audit, read_records
+from flowspark.decode.records import Reject, flow_keys
+from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
+from flowspark.errors import BadFile
+from flowspark.fields import field_name
+from flowspark.files import reported_path, utc_text
+from flowspark.layouts import Layout
+
+READ, SKIPPED = "read", "skipped"
+VANISHED = "vanished between listing and reading; run again"
+REJECT_REASONS = REASONS[1:]
+
+_TALLY = pa.struct([("dstport", pa.int32()), ("protocol", pa.int32()), ("flows", pa.int64())])
+_FILE = pa.struct(
+    [
+        ("path", pa.string()),
+        ("size", pa.int64()),
+        ("modified", pa.string()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("layouts", pa.list_(pa.string())),
+        *((kind, pa.int64()) for kind in ("lines", "header", "blank", "flows", "nodata", "skipdata", *REJECT_REASONS)),
+    ]
+)
+_REJECT = pa.struct([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
+
+SCAN_SCHEMA = pa.schema([("tally", _TALLY), ("file", _FILE), ("reject", _REJECT)])
+"""What a scan stores: in each row one of the three is set."""
+
+_MANY = 1000  # rows of Python objects that are handed over at once
+
+
+@dataclass(frozen=True)
+class Source:
+    """A log file that a task is to read.
+
+    Attributes:
+        path: its name, as it is reported.
+        size: its bytes, as listed.
+        modified: when it was last changed, as listed.
+        open: gives its bytes as a binary file.
+    """
+
+    path: str
+    size: int
+    modified: str | None
+    open: Callable[[], IO[bytes]]
+
+
+def listed_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
+    """The files of splits, opened by their local paths."""
+    for batch in batches:
+        for split in batch.column(0).to_pylist():
+            for file in split:
+                yield Source(file["path"], file["size"], file["modified"], partial(_open_local, file["path"]))
+
+
+def _open_local(path: str) -> IO[bytes]:
+    try:
+        return io.FileIO(path)  # type: ignore[return-value]  # a raw file is read like any binary file
+    except FileNotFoundError as error:
+        raise BadFile(VANISHED) from error
+    except OSError as error:
+        raise BadFile(f"cannot be opened: {error.strerror}") from error
+
+
+def binary_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
+    """The files whose bytes Spark has read: rows of path, length, modified (seconds) and content."""
+    for batch in batches:
+        for path, size, modified, content in zip(*batch.columns, strict=True):
+            data = content.as_buffer()
+            name = reported_path(path.as_py())
+            yield Source(name, size.as_py(), utc_text(modified.as_py()), partial(pa.BufferReader, data))
+
+
+def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.RecordBatch]:
+    """The tally, the audits and the rejected lines of some files, as batches of `SCAN_SCHEMA`.
+
+    A file counts whole or not at all: what a bad file has counted is dropped. Its rejected lines may have left already;
+    whoever reads the scan leaves out the rejects of files that were not read.
+    """
+    buffer, total = Buffer(), Tally()
+    audits: list[dict[str, Any]] = []
+    rejects: list[dict[str, Any]] = []
+    for source in sources:
+        audit, tally = Audit(), Tally()
+        try:
+            with source.open() as raw:
+                for records in read_records(raw, audit, buffer, given):
+                    tally.add(flow_keys(records))
+                    rejects += ({"file": source.path} | reject._asdict() for reject in records.rejects())
+                    if len(rejects) >= _MANY:
+                        yield _batch("reject", rejects)
+                        rejects = []
+        except BadFile as error:
+            audits.append(_audit_row(source, Audit(), SKIPPED, str(error)))
+        else:
+            total.merge(tally)
+            audits.append(_audit_row(source, audit, READ, None))
+        if len(audits) >= _MANY:
+            yield _batch("file", audits)
+            audits = []
+    yield _batch("reject", rejects)
+    yield _batch("file", audits)
+    yield _tally_batch(total)
+
+
+def read_split(
+    sources: Iterable[Source], given: Layout | None, columns: Sequence[str], *, skip_bad_files: bool
+) -> Iterator[pa.RecordBatch]:
+    """The records of some files, as batches of the columns; rejected lines too when `rejected` is among them.
+
+    Raises:
+        BadFile: a file cannot be read to its end and bad files are not skipped; the message names it. With
+            `skip_bad_files` each file is read twice: first to its end, to know that it is whole.
+    """
+    buffer = Buffer()
+    wanted = frozenset(field_name(column) for column in columns)
+    for source in sources:
+        try:
+            if skip_bad_files:
+                with source.open() as raw:
+                    for _ in read_records(raw, Audit(), buffer, given, wanted):
+                        pass
+            with source.open() as raw:
+                for records in read_records(raw, Audit(), buffer, given, wanted):
+                    yield record_batch(records, source.path, columns)
+                    rejects: list[Reject] = records.rejects() if REJECTED_LINE in columns else []
+                    if rejects:
+                        yield reject_batch(rejects, source.path, columns)
+        except BadFile as error:
+            if not skip_bad_files:
+                raise BadFile(f"{source.path}: {error}") from error
+
+
+def _audit_row(source: Source, audit: Audit, status: str, error: str | None) -> dict[str, Any]:
+    return {
+        "path": source.path,
+        "size": source.size,
+        "modified": source.modified,
+        "status": status,
+        "error": error,
+        "layouts": [" ".join(layout) for layout in audit.layouts],
+        "lines": audit.lines,
+        "header": audit.header,
+        "blank": audit.blank,
+        "flows": audit.flows,
+        "nodata": audit.nodata,
+        "skipdata": audit.skipdata,
+        **{reason: audit.reasons[reason] for reason in REJECT_REASONS},
+    }
+
+
+def _batch(column: str, rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
+    return _only(column, pa.array(rows, SCAN_SCHEMA.field(column).type))
+
+
+def _tally_batch(tally: Tally) -> pa.RecordBatch:
+    keys, flows = tally.counts()
+    ports, protocols = split_keys(keys)
+    arrays = [
+        pa.array(ports, pa.int32(), mask=ports == NO_PORT),
+        pa.array(protocols, pa.int32(), mask=protocols == NO_PROTOCOL),
+        pa.array(flows, pa.int64()),
+    ]
+    return _only("tally", pa.StructArray.from_arrays(arrays, fields=list(_TALLY)))
+
+
+def _only(column: str, values: pa.Array) -> pa.RecordBatch:
+    """A batch of the scan in which one column is set."""
+    arrays = [values if f.name == column else pa.nulls(len(values), f.type) for f in SCAN_SCHEMA]
+    return pa.record_batch(arrays, schema=SCAN_SCHEMA)

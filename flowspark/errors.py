@@ -1,0 +1,46 @@
+"""What can go wrong: one root, and one class for each exit code of the command."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FlowsparkError(Exception):
+    """The root of all errors that flowspark raises on purpose; the message says what, where, and what to do next."""
+
+    exit_code = 1
+
+
+class UsageError(FlowsparkError):
+    """Wrong usage or settings."""
+
+    exit_code = 2
+
+
+class InputError(FlowsparkError):
+    """An input that cannot be used: nothing found, a bad lookup, an unreadable or corrupt file, no layout."""
+
+    exit_code = 3
+
+
+class CheckError(FlowsparkError):
+    """The data failed a check: too many rejected lines, or books that do not balance."""
+
+    exit_code = 4
+
+
+class BadFile(InputError):
+    """One log file that cannot be read to its end (design rule 10); the scan names it, with its path."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt word, ready to be appended to a message; empty when nothing comes close.
+
+    >>> did_you_mean("--lokup", ["--lookup", "--input"])
+    ' (did you mean --lookup?)'
+    >>> did_you_mean("zzz", ["--lookup"])
+    ''
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,136 @@
+"""Which layout a file has: its own header, the `--layout` that was given, or plainly a default format of AWS.
+
+A layout is the tuple of a record's field names, in order, with hyphens. The `version` in a record says neither which
+fields it has nor their order, so nothing here looks at it but for the two default formats.
+"""
+
+from __future__ import annotations
+
+import re
+
+from flowspark.errors import BadFile, UsageError, did_you_mean
+from flowspark.fields import FIELDS, TRANSIT_GATEWAY, VERSIONS, field_name, fields_of_version
+
+Layout = tuple[str, ...]
+
+STATUSES = ("OK", "NODATA", "SKIPDATA")
+SHORT_NAMES = {("tgw" if v == TRANSIT_GATEWAY else f"v{v}"): fields_of_version(v) for v in VERSIONS}
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_DEFAULTS = {"2": fields_of_version(2), str(TRANSIT_GATEWAY): fields_of_version(TRANSIT_GATEWAY)}
+
+
+def split_line(line: bytes) -> list[bytes]:
+    """The values of a line: blanks (space, tab) around and between them never matter (design rule 3).
+
+    >>> split_line(b" 2  123456789010\\teni-0a ")
+    [b'2', b'123456789010', b'eni-0a']
+    """
+    return [value for value in line.replace(b"\t", b" ").split(b" ") if value]
+
+
+def header_layout(line: bytes) -> Layout | None:
+    """The layout that a header line declares, or None when the line is no header.
+
+    A header's values are distinct names, and more than half of them are known fields; the same test holds for the
+    first line of a file and for later ones (design rule 12).
+
+    >>> header_layout(b"dstport protocol log-status new-field")
+    ('dstport', 'protocol', 'log-status', 'new-field')
+    >>> header_layout(b"2 123456789010 eni-0a 10.0.0.1") is None
+    True
+    """
+    if not line.lstrip(b" \t")[:1].islower():
+        return None
+    try:
+        names = tuple(value.decode("ascii") for value in split_line(line))
+    except UnicodeDecodeError:
+        return None
+    known = sum(name in FIELDS for name in names)
+    if known * 2 <= len(names) or len(set(names)) != len(names) or not all(map(_NAME.fullmatch, names)):
+        return None
+    return names
+
+
+def default_layout(line: bytes) -> Layout | None:
+    """The default format of AWS that a bare record is plainly written in, or None.
+
+    Version 2 has 14 values, begins with `2` and ends with a valid status; Transit Gateway has 36, begins with `6` and
+    has a valid status in its place.
+    """
+    values = split_line(line)
+    layout = _DEFAULTS.get(values[0].decode("utf-8", "replace")) if values else None
+    if layout is None or len(values) != len(layout):
+        return None
+    status = values[layout.index("log-status")].decode("utf-8", "replace")
+    return layout if status in STATUSES else None
+
+
+def parse_layout(text: str) -> Layout:
+    """The layout that a person gives: `v2` … `v11`, `tgw`, or the field names with hyphens, underscores or as `${field}`.
+
+    Raises:
+        UsageError: no field, a name that is none, a repeated field, or a layout that cannot be counted.
+
+    >>> parse_layout("${dstport} ${protocol} ${log-status}")
+    ('dstport', 'protocol', 'log-status')
+    >>> len(parse_layout("v5"))
+    29
+    """
+    if text.strip() in SHORT_NAMES:
+        return SHORT_NAMES[text.strip()]
+    words = re.sub(r"\$\{([^{}]*)\}", r" \1 ", text).split()
+    names = tuple(field_name(word) for word in words)
+    if not names:
+        raise UsageError(f"the layout is empty; give the field names in order, or one of {', '.join(SHORT_NAMES)}")
+    if len(names) == 1 and names[0] not in FIELDS:
+        hint = did_you_mean(names[0], [*SHORT_NAMES, *FIELDS])
+        raise UsageError(
+            f"unknown layout '{text}'{hint}; give the field names in order, or one of {', '.join(SHORT_NAMES)}"
+        )
+    for word, name in zip(words, names, strict=True):
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"'{word}' in the layout is not a field name{did_you_mean(name.lower(), FIELDS)}")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise UsageError(f"the layout names a field more than once: {', '.join(repeated)}")
+    if not countable(names):
+        raise UsageError("the layout has neither log-status nor both dstport and protocol: its flows cannot be counted")
+    return names
+
+
+def countable(layout: Layout) -> bool:
+    """Whether a layout tells what is a flow: it has log-status, or both dstport and protocol (design rules 1 and 10)."""
+    return "log-status" in layout or ("dstport" in layout and "protocol" in layout)
+
+
+def check_countable(layout: Layout) -> Layout:
+    """The layout itself, or a `BadFile` when its records cannot be told apart."""
+    if not countable(layout):
+        raise BadFile(
+            f"layout '{' '.join(layout)[:200]}' has neither log-status nor both dstport and protocol: "
+            "its flows cannot be counted; leave the file out of the input"
+        )
+    return layout
+
+
+def headerless_layout(line: bytes, given: Layout | None) -> Layout:
+    """The layout of a file whose first line is a record: the one given, else a default format of AWS.
+
+    Raises:
+        BadFile: no layout was given and the record is in no default format; the message says what the file looks like.
+    """
+    layout = given or default_layout(line)
+    if layout is None:
+        raise BadFile(f"{_impression(line)}; give --layout for files without a header, or leave the file out")
+    return layout
+
+
+def _impression(line: bytes) -> str:
+    if line.startswith(b"PAR1"):
+        return "no layout: this is a Parquet file, and flowspark reads text logs"
+    if line.startswith(b"{"):
+        return "no layout: this is JSON (a CloudWatch or Firehose delivery), and flowspark reads text logs"
+    if re.match(rb"\d{4}-\d\d-\d\dT[\d:.]+Z ", line):
+        return "no layout: an ISO time in front of each record (a CloudWatch export), which flowspark does not read"
+    values = len(split_line(line))
+    return f"no layout: no header, and the first line ({values} values) is in no default format of AWS"

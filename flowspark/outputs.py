@@ -1,0 +1,191 @@
+"""Store the scan and publish the results: each interval in folders of its own, replaced whole, the summary last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
+
+from flowspark.books import Books
+from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED, VANISHED
+from flowspark.errors import UsageError
+from flowspark.files import is_local, normal
+from flowspark.lookup import UNTAGGED
+from flowspark.tagging import protocol_order
+
+TAG_COUNTS, PORT_PROTOCOL_COUNTS, REJECTS, FILES, SUMMARY, SCAN = (
+    "tag_counts",
+    "port_protocol_counts",
+    "rejects",
+    "files",
+    "summary",
+    "_scan",
+)
+
+TOP = 20
+_RESULTS = {
+    TAG_COUNTS: "tag string, count bigint",
+    PORT_PROTOCOL_COUNTS: "dstport int, protocol string, count bigint",
+}
+
+_COUNTS = "files: bigint, lines: bigint, header: bigint, blank: bigint, flows: bigint, nodata: bigint, skipdata: bigint, rejected: bigint"
+_CONFLICT = "dstport: int, protocol: string, tags: array<string>"
+SUMMARY_SCHEMA = (
+    "flowspark string, run_id string, interval string, started string, finished string, inputs array<string>, "
+    "lookup struct<path: string, sha256: string, rows: bigint, mappings: bigint, tags: bigint, "
+    f"conflicts: array<struct<{_CONFLICT}>>>, books struct<{_COUNTS}>, tagged bigint, untagged bigint, "
+    "flows_without_ports bigint, bad_files array<struct<path: string, error: string>>, "
+    "layouts array<struct<layout: string, files: bigint>>, unknown_fields array<string>, "
+    "settings struct<input: array<string>, lookup: string, output: string, output_format: string, layout: string, "
+    "reader: string, on_bad_file: string, max_reject_ratio: string, on_conflict: string, log_level: string>, scan string"
+)
+
+
+@dataclass(frozen=True)
+class Top:
+    """The first rows of a published result, the number of all its rows, and the flows without a tag in it."""
+
+    rows: list[Row]
+    total: int
+    untagged: int
+
+
+def check_output(output: str, inputs: Sequence[str]) -> None:
+    """That the output can be written and is apart from the input.
+
+    Raises:
+        UsageError: it lies inside an input or the reverse, is a file, or its folder cannot be written.
+    """
+    place = _real(output)
+    for uri in inputs:
+        root = _real(uri)
+        if _inside(place, root) or _inside(root, place):
+            raise UsageError(f"output {output} and input {uri} lie inside one another; write the output somewhere else")
+    if is_local(output):
+        existing = next(path for path in (Path(place), *Path(place).parents) if os.path.lexists(path))
+        if not existing.is_dir():
+            raise UsageError(f"output {output} cannot be written: {existing} is no folder; give another --output")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise UsageError(f"output {output} cannot be written: no permission in {existing}; give another --output")
+
+
+def _real(uri: str) -> str:
+    return os.path.realpath(normal(uri)) if is_local(uri) else normal(uri)
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+class Output:
+    """The folders of one interval under an output.
+
+    Args:
+        spark: the session that writes.
+        root: the output's path or URI.
+        label: the interval.
+        file_format: `csv` or `parquet`.
+    """
+
+    def __init__(self, spark: SparkSession, root: str, label: str, file_format: str) -> None:
+        self._spark = spark
+        self._root = normal(root)
+        self._label = label
+        self._format = file_format
+
+    def folder(self, name: str) -> str:
+        """The interval's folder of a result."""
+        return f"{self._root}/{name}/interval={self._label}"
+
+    def store_scan(self, scan: DataFrame, run_id: str) -> str:
+        """Writes the scan to a folder of this run's own, and returns the folder."""
+        folder = f"{self.folder(SCAN)}/run={run_id}"
+        with _one_record_a_batch(self._spark):
+            scan.write.parquet(_uri(folder))
+        return folder
+
+    def load_scan(self, folder: str, schema: Any) -> DataFrame:
+        """A stored scan."""
+        return self._spark.read.schema(schema).parquet(_uri(folder))
+
+    def publish(self, name: str, df: DataFrame, order: list[Column]) -> None:
+        """Replaces a result by the rows of a DataFrame, in order, as one part file."""
+        writer = df.repartition(1).sortWithinPartitions(*order).write.mode("overwrite")
+        if self._format == "csv":
+            # quoting as in RFC 4180; nothing trimmed; a missing value is an empty cell, and so is an empty text
+            writer = writer.options(
+                header=True, escape='"', emptyValue="", ignoreLeadingWhiteSpace=False, ignoreTrailingWhiteSpace=False
+            )
+        writer.format(self._format).save(_uri(self.folder(name)))
+
+    def publish_summary(self, summary: dict[str, Any]) -> None:
+        """Replaces the summary; it is written last, so that it speaks of results that are there."""
+        row = self._spark.createDataFrame([summary], SUMMARY_SCHEMA).coalesce(1)
+        row.write.mode("overwrite").option("ignoreNullFields", False).json(_uri(self.folder(SUMMARY)))
+
+    def top(self, name: str) -> Top:
+        """The first rows of a published result; only a result longer than that takes a second look."""
+        reader = self._spark.read.schema(_RESULTS[name]).format(self._format).options(escape='"', header=True)
+        published = reader.load(_uri(self.folder(name)))
+        rows = published.take(TOP + 1)
+        total, untagged = len(rows), sum(row["count"] for row in rows if row[0] == UNTAGGED)
+        if len(rows) > TOP:
+            flows = F.sum(F.when(F.col(published.columns[0]).cast("string") == UNTAGGED, F.col("count")))
+            total, untagged = published.agg(F.count(F.lit(1)), F.coalesce(flows, F.lit(0))).collect()[0]
+        return Top(rows[:TOP], total, untagged)
+
+
+def _uri(folder: str) -> str:
+    return f"file://{folder}" if folder.startswith("/") else folder
+
+
+@contextmanager
+def _one_record_a_batch(spark: SparkSession) -> Iterator[None]:
+    """Whole files travel as rows when Spark reads them: one a batch, or they pile up in the worker's memory."""
+    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = spark.conf.get(name)
+    spark.conf.set(name, "1")
+    try:
+        yield
+    finally:
+        spark.conf.set(name, str(before))
+
+
+def rejects_of(scan: DataFrame, books: Books) -> DataFrame:
+    """The rejected lines of the files that were read: `file, line, reason, text`."""
+    rejects = scan.where(F.col("reject").isNotNull()).select("reject.*")
+    if not books.bad_files:
+        return rejects
+    read = scan.where(F.col("file.status") == READ).select(F.col("file.path").alias("file"))
+    return rejects.join(read, on="file", how="left_semi")
+
+
+def files_of(scan: DataFrame, books: Books) -> DataFrame:
+    """The files table: one row a file, with its own books."""
+    files = scan.where(F.col("file").isNotNull()).select("file.*")
+    rejected = sum((F.col(reason) for reason in REJECT_REASONS[1:]), F.col(REJECT_REASONS[0]))
+    layout = F.when(F.size("layouts") > 0, F.concat_ws(" | ", "layouts"))
+    kinds = ("lines", "header", "blank", "flows", "nodata", "skipdata")
+    table = files.select(
+        "path", "size", "modified", "status", "error", layout.alias("layout"), *kinds, rejected.alias("rejected")
+    )
+    if not books.vanished:
+        return table
+    gone = [(path, None, None, SKIPPED, VANISHED, None, *[0] * 7) for path in books.vanished]
+    return table.unionByName(scan.sparkSession.createDataFrame(gone, table.schema))
+
+
+def tag_order() -> list[Column]:
+    """Count descending, then tag by code point (design rule 8)."""
+    return [F.desc("count"), F.asc("tag")]
+
+
+def port_order() -> list[Column]:
+    """Count descending, then dstport and protocol number, missing last (design rule 8)."""
+    return [F.desc("count"), F.asc_nulls_last("dstport"), protocol_order().asc_nulls_last()]

@@ -1,0 +1,75 @@
+"""What a person reads at the end of a run: the two results, the books, and what is worth a second look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from flowspark.decode.split import REJECT_REASONS
+
+if TYPE_CHECKING:
+    from flowspark.outputs import Top
+    from flowspark.pipeline import Result
+
+
+def tables(result: Result) -> str:
+    """The top of the two results as tables, the books in one line, and where the output is."""
+    summary = result.summary
+    books = summary["books"]
+    flows = books["flows"]
+    parts = [
+        _table(["tag"], result.tags, flows),
+        _table(["dstport", "protocol"], result.ports, flows),
+        f"{books['files']:,} file(s), {books['lines']:,} lines = {books['header']:,} header + {books['blank']:,} blank + "
+        f"{flows:,} flows + {books['nodata']:,} nodata + {books['skipdata']:,} skipdata + {books['rejected']:,} rejected; "
+        f"{summary['tagged']:,} flows tagged, {summary['untagged']:,} not",
+        f"Output: {summary['settings']['output']} (interval={summary['interval']})",
+    ]
+    return "\n\n".join(parts)
+
+
+def _table(names: list[str], top: Top, flows: int) -> str:
+    """Rows with thousands separators and each count's share of all flows; then how many rows more there are."""
+    header = [*names, "flows", "share"]
+    rows = [
+        [*("-" if value is None else str(value) for value in row[:-1]), f"{row[-1]:,}", f"{100 * row[-1] / flows:.2f} %"]
+        for row in top.rows
+    ]
+    widths = [max(len(line[place]) for line in [header, *rows]) for place in range(len(header))]
+
+    def line(cells: list[str]) -> str:
+        texts = (cell.ljust(width) for cell, width in zip(cells[: len(names)], widths, strict=False))
+        counts = (cell.rjust(width) for cell, width in zip(cells[len(names) :], widths[len(names) :], strict=True))
+        return "  ".join([*texts, *counts]).rstrip()
+
+    lines = [line(header), line(["-" * width for width in widths]), *(line(row) for row in rows)]
+    if top.total > len(rows):
+        lines.append(f"… and {top.total - len(rows):,} row(s) more")
+    return "\n".join(lines)
+
+
+def warnings(summary: dict[str, Any]) -> Iterator[str]:
+    """What is worth a person's eye."""
+    books, lookup = summary["books"], summary["lookup"]
+    if books["skipdata"]:
+        yield (
+            f"{books['skipdata']:,} SKIPDATA record(s): AWS lost records at the source, each line stands for one or more; "
+            "the counts are too low by as many"
+        )
+    if books["rejected"]:
+        yield f"{books['rejected']:,} line(s) rejected ({', '.join(REJECT_REASONS)}); the rejects table names each"
+    for bad in summary["bad_files"]:
+        yield f"left out: {bad['path']}: {bad['error']}"
+    if summary["unknown_fields"]:
+        yield f"unknown field(s), carried as text: {', '.join(summary['unknown_fields'])}"
+    if summary["flows_without_ports"]:
+        yield f"{summary['flows_without_ports']:,} flow(s) without dstport or protocol: they cannot be tagged"
+    if not lookup["mappings"]:
+        yield f"the lookup {lookup['path']} has no row: every flow is Untagged"
+    if lookup["conflicts"]:
+        first = lookup["conflicts"][0]
+        yield (
+            f"{len(lookup['conflicts']):,} key(s) of the lookup have several tags (on_conflict is "
+            f"{summary['settings']['on_conflict']}), the first: port {first['dstport']} {first['protocol']}: "
+            f"{', '.join(first['tags'])}"
+        )

@@ -1,0 +1,65 @@
+"""The Spark session of a run: the platform's own where there is one, else a local one, quick to start and quiet."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from flowspark.errors import FlowsparkError
+
+_LOCAL = {
+    "spark.master": "local[*]",
+    "spark.ui.enabled": "false",  # nobody looks at it, and it takes a second to start
+    "spark.sql.shuffle.partitions": "4",  # what is shuffled are tallies, a few MB
+    "spark.sql.catalogImplementation": "in-memory",  # no Hive
+    # a short run ends before the JVM's second compiler and its parallel collector pay for themselves
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
+
+
+@contextmanager
+def spark_session(*, debug: bool) -> Iterator[SparkSession]:
+    """The session; one that was there before (Databricks, a notebook) stays, one that is made here is stopped.
+
+    Raises:
+        FlowsparkError: something that Spark needs on the driver is missing.
+    """
+    if find_spec("pandas") is None:
+        raise FlowsparkError("pandas is missing on the driver, and Spark's mapInArrow needs it; pip install pandas")
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        yield active
+        return
+    spark = _create(debug=debug)
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def _create(*, debug: bool) -> SparkSession:
+    builder = SparkSession.builder.appName("flowspark")
+    by_submit = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has made the JVM, with the master that it was given
+    if not by_submit and "SPARK_REMOTE" not in os.environ:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        for name, value in _LOCAL.items():
+            builder = builder.config(name, value)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the workers need this environment's pyarrow
+    builder = builder.config("spark.ui.showConsoleProgress", str(sys.stderr.isatty()).lower())
+    home = Path(__file__).parent.parent
+    if home.is_dir():
+        # from a clone the package is on the driver's path alone; a folder that an executor does not have does no harm
+        builder = builder.config("spark.executorEnv.PYTHONPATH", str(home))
+    spark = builder.getOrCreate()
+    if not debug and hasattr(spark, "sparkContext"):
+        # what goes wrong is told in one message; Java's own account of it comes with --log-level DEBUG
+        spark.sparkContext.setLogLevel("OFF")
+        logging.getLogger("py4j").setLevel(logging.ERROR)
+    return spark

@@ -1,0 +1,40 @@
+"""Pack log files into splits: one split, one task."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+from flowspark.files import LogFile
+
+Split = list[LogFile]
+
+_MEGABYTE = 1 << 20
+_SMALLEST, _LARGEST = 8 * _MEGABYTE, 128 * _MEGABYTE
+_OPENING = _MEGABYTE // 4  # what opening a file costs, in bytes read: keeps a million tiny files from one task
+_WAVES = 32
+
+
+def pack(files: Sequence[LogFile]) -> list[Split]:
+    """The files in splits of about equal work, the heaviest split first; the same files give the same splits.
+
+    A split is a thirty-second of the work, but from 8 to 128 MB: a small input does not pay for many tasks, and a
+    large one has no task that outlives the others by much.
+
+    >>> from flowspark.files import LogFile
+    >>> splits = pack([LogFile("a", 90 << 20), LogFile("b", 70 << 20), LogFile("c", 3 << 20), LogFile("d", 2 << 20)])
+    >>> [[file.path for file in split] for split in splits]
+    [['a'], ['b'], ['c', 'd']]
+    """
+    weights = {file.path: file.size + _OPENING for file in files}
+    work = sum(weights.values())
+    target = min(max(work // _WAVES, _SMALLEST), _LARGEST)
+    count = min(len(files), -(-work // target))
+    heap = [(0, number) for number in range(count)]
+    splits: list[Split] = [[] for _ in range(count)]
+    for file in sorted(files, key=lambda file: (-weights[file.path], file.path)):
+        load, number = heapq.heappop(heap)
+        splits[number].append(file)
+        heapq.heappush(heap, (load + weights[file.path], number))
+    used = [split for split in splits if split]
+    return sorted(used, key=lambda split: (-sum(weights[file.path] for file in split), split[0].path))

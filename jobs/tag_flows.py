@@ -1,0 +1,16 @@
+"""spark-submit jobs/tag_flows.py: counts AWS VPC flow logs by tag and by port and protocol; see README.md."""
+
+import sys
+from pathlib import Path
+
+# spark-submit puts jobs/ on the path, not the clone's root; an installed or shipped package comes without that folder
+root = Path(__file__).resolve().parent.parent
+if (root / "flowspark").is_dir():
+    sys.path.insert(0, str(root))
+
+from flowspark.cli import main  # noqa: E402  # only now can it be found
+
+if __name__ == "__main__":
+    code = main()
+    if code:  # Databricks takes even sys.exit(0) for a failure
+        sys.exit(code)
