@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -78,20 +79,33 @@ def _find_binary(spark: SparkSession, root: str) -> tuple[DataFrame, list[LogFil
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     # a file that vanishes leaves no row, and is named when the scan is compared with the listing
     reader = reader.option("ignoreMissingFiles", "true")
-    path = F.col("path")
-    below = path.substr(F.instr(path, root) + F.lit(len(root)), F.lit(2**31 - 1))
     try:
-        frame = (
-            reader.load(spark_path(root))
-            .where(~below.rlike("/[_.]"))
-            .select("path", "length", F.unix_timestamp("modificationTime").alias("modified"), "content")
+        frame = reader.load(spark_path(root)).select(
+            "path", "length", F.unix_timestamp("modificationTime").alias("modified"), "content"
         )
-        rows = frame.drop("content").collect()
+        listed = {row["path"]: row for row in frame.drop("content").collect()}
+        names = {unquote(uri) for uri in frame.inputFiles()}
     except AnalysisException as error:
         raise missing_input(root) from error
-    if [row["path"] for row in rows if reported_path(row["path"]) == root and hidden(root.rsplit("/", 1)[-1])]:
-        return frame, []
-    return frame, [LogFile(reported_path(row["path"]), row["length"], utc_text(row["modified"])) for row in rows]
+    empty = sorted(names - listed.keys())  # Spark's readers pass over files without a byte, and name no time for them
+    if empty:
+        rows = [(path, 0, None, b"") for path in empty]
+        frame = frame.unionByName(spark.createDataFrame(rows, frame.schema))
+    visible = [path for path in sorted({*listed, *empty}) if not _hidden_below(reported_path(path), root)]
+    unseen = {*listed, *empty} - set(visible)
+    if unseen:
+        frame = frame.where(~F.col("path").isin(sorted(unseen)))
+    files = [
+        LogFile(reported_path(path), row["length"], utc_text(row["modified"])) if row else LogFile(reported_path(path), 0)
+        for path, row in ((path, listed.get(path)) for path in visible)
+    ]
+    return frame, files
+
+
+def _hidden_below(path: str, root: str) -> bool:
+    """Whether a name below the input, or that of the input itself when it is a file, is one that is left out."""
+    parts = path.removeprefix(root).strip("/").split("/") if path != root else [root.rsplit("/", 1)[-1]]
+    return any(hidden(part) for part in parts if part)
 
 
 def scan_files(spark: SparkSession, found: LogFiles, given: Layout | None) -> DataFrame:

@@ -105,7 +105,7 @@ def read_blocks(raw: IO[bytes], buffer: Buffer) -> Iterator[Block]:
             memory[1 : 1 + rest] = memory[last + 1 : end]
             first, end = 0, 1 + rest
     except EOFError as error:
-        raise BadFile("the gzip ends too early: the file was cut; fetch it again") from error
+        raise BadFile("the gzip ends too early: the file was cut, or something follows its end; fetch it again") from error
     except _CORRUPT as error:
         raise BadFile(f"corrupt gzip ({error}); fetch the file again") from error
     except OSError as error:

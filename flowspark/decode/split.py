@@ -85,7 +85,8 @@ def binary_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
         for path, size, modified, content in zip(*batch.columns, strict=True):
             data = content.as_buffer()
             name = reported_path(path.as_py())
-            yield Source(name, size.as_py(), utc_text(modified.as_py()), partial(pa.BufferReader, data))
+            time = utc_text(modified.as_py()) if modified.is_valid else None
+            yield Source(name, size.as_py(), time, partial(pa.BufferReader, data))
 
 
 def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.RecordBatch]:

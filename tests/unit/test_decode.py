@@ -1,0 +1,211 @@
+"""The decoder against the obvious reference, and each way of decoding against the others."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from flowspark.decode import blocks, numbers, records, tokens
+from flowspark.decode.batches import record_batch
+from flowspark.decode.blocks import Block, Buffer
+from flowspark.decode.reader import Audit, read_records
+from flowspark.decode.records import flow_keys
+from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
+from flowspark.errors import BadFile
+from flowspark.fields import FIELDS, column_name
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests import reference
+from tests.logs import NODATA, V2, flow, log
+from tests.strategies import contents, texts
+
+READ_ALL = tuple(FIELDS)
+
+
+def decode(data: bytes, given_layout: list[str] | None = None, columns: tuple[str, ...] = ()) -> reference.Reading:
+    """What the decoder makes of a file, in the reference's terms."""
+    out, audit, tally = reference.Reading(), Audit(), Tally()
+    names = ["line", *(column_name(name) for name in columns)]
+    layout = tuple(given_layout) if given_layout else None
+    for part in read_records(io.BytesIO(data), audit, Buffer(), layout, frozenset(columns)):
+        tally.add(flow_keys(part))
+        out.rejects += part.rejects()
+        if columns:
+            out.records += record_batch(part, "f", names).to_pylist()
+    keys, counts = tally.counts()
+    for port, protocol, count in zip(*(side.tolist() for side in split_keys(keys)), counts.tolist(), strict=True):
+        out.flows[(None if port == NO_PORT else port, None if protocol == NO_PROTOCOL else protocol)] = count
+    out.lines, out.header, out.blank = audit.lines, audit.header, audit.blank
+    out.nodata, out.skipdata = audit.nodata, audit.skipdata
+    out.layouts = [" ".join(names) for names in audit.layouts]
+    return out
+
+
+def assert_same(data: bytes, columns: tuple[str, ...] = ()) -> None:
+    try:
+        expected = reference.read(data, columns=columns)
+    except reference.Bad:
+        with pytest.raises(BadFile):
+            decode(data, columns=columns)
+        return
+    found = decode(data, columns=columns)
+    assert found.rejects == expected.rejects
+    assert found.flows == expected.flows
+    assert found.audit == expected.audit
+    assert found.layouts == expected.layouts
+    if columns:
+        assert [clean(row) for row in found.records] == [clean(row) for row in expected.records]
+
+
+def clean(row: dict) -> dict:
+    """A record without its missing values, under the names of the columns."""
+    return {column_name(name): value for name, value in row.items() if value is not None}
+
+
+@given(contents())
+@example(b"")
+@example(b"\xef\xbb\xbf")
+@example(b"\xef\xbb")
+@example(b"\n\n")
+@example(b"\x1f\x8b")
+@example(V2.encode())
+@example(V2.encode() + b"\r")
+def test_any_file_decodes_as_the_reference_reads_it(data):
+    assert_same(data)
+
+
+@given(contents())
+def test_any_file_decodes_as_the_reference_reads_it_with_all_columns(data):
+    assert_same(data, READ_ALL)
+
+
+@given(texts(), st.integers(3, 80))
+def test_a_file_decodes_the_same_whatever_the_size_of_its_blocks(data, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "_BLOCK", size)  # a setting of the decoder's own, not a stand-in for anything
+        assert_same(data, READ_ALL)
+
+
+@given(texts())
+def test_the_clean_way_and_the_general_way_find_the_same_values(data):
+    buffer = Buffer()
+    for block in blocks.read_blocks(io.BytesIO(data), buffer):
+        for fields in (1, 2, 3, 14, 36):
+            fast = tokens.clean(block, fields)
+            if fast:
+                slow = tokens.general(block, fields)
+                assert len(fast) == len(slow)
+                assert (fast.starts == slow.starts).all()
+                assert (fast.stops == slow.stops).all()
+                assert (fast.ends == slow.ends).all()
+                assert slow.row_lines is None
+                assert (slow.blank, len(slow.odd)) == (0, 0)
+
+
+def column_of(values: list[bytes]) -> tuple[Block, np.ndarray, np.ndarray]:
+    memory = b"\n" + b"\n".join(values) + b"\n"
+    buffer = Buffer()
+    buffer.memory[: len(memory)] = memory
+    block = buffer.block(0, len(memory) - 1, open_end=False)
+    lines = tokens.general(block, 1)
+    return block, lines.starts[:, 0], lines.stops[:, 0]
+
+
+NUMBERS = st.one_of(
+    st.integers(-(10**20), 10**20).map(lambda n: str(n).encode()),
+    st.integers(0, 70000).map(lambda n: b"%05d" % n),
+    st.binary(min_size=1, max_size=18).map(lambda raw: raw.translate(None, b" \t\r\n") or b"-"),
+    st.text("0123456789-+.:/_", min_size=1, max_size=20).map(str.encode),
+)
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=30), st.sampled_from([(0, 255), (0, 65535), (-(2**31), 2**31 - 1), (-(2**63), 2**63 - 1)]))
+def test_whole_columns_of_numbers_are_read_as_one_by_one(values, bounds):
+    read = numbers.numbers(*column_of(values), bounds)
+    for row, value in enumerate(values):
+        exact = None if value == b"-" else numbers.exact_number(value, bounds)
+        if exact is None:
+            assert read.missing is not None
+            assert read.missing[row]
+        elif isinstance(exact, numbers.Reason):
+            assert read.reasons[row] == exact.code
+        else:
+            assert read.values[row] == exact
+            assert row not in read.reasons
+            assert read.missing is None or not read.missing[row]
+
+
+@given(st.lists(st.sampled_from([b"OK", b"NODATA", b"SKIPDATA", b"-", b"ok", b"OKK", b"\0OK", b"SKIPDATAS", b"NODATA\0"]), min_size=1))
+def test_statuses_are_spelled_exactly(values):
+    codes = numbers.statuses(*column_of(values))
+    names = {b"OK": numbers.OK, b"NODATA": numbers.NODATA, b"SKIPDATA": numbers.SKIPDATA, b"-": numbers.NO_STATUS}
+    expected = [names.get(value, numbers.OTHER_STATUS) for value in values]
+    assert (codes is None and set(expected) == {numbers.OK}) or codes.tolist() == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_file_of_many_blocks_counts_as_the_reference_does(seed):
+    random = np.random.default_rng(seed)
+    lines = [flow(int(port), int(protocol)) for port, protocol in zip(random.integers(0, 65536, 30_000), random.choice([6, 17, 1], 30_000))]
+    for place in random.integers(0, len(lines), 300):
+        lines[place] = random.choice([NODATA, "", "short", flow("x"), flow(status="odd"), flow(70000), flow(443, " 6 ")])
+    assert_same(log(*lines))
+    assert_same(gzip.compress(log(*lines, end="\r\n")))
+
+
+def test_the_tally_is_the_same_however_it_is_fed():
+    random = np.random.default_rng(1)
+    keys = random.integers(0, 300 << 17, 50_000)
+    small = random.integers(0, 20 << 17, 50_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flowspark.decode.tally._FULL", 7000)
+        total, other = Tally(), Tally()
+        for part in np.array_split(keys, 9):
+            total.add(part)
+        other.add(small)
+        total.merge(other)
+    found, counts = total.counts()
+    assert Counter(dict(zip(found.tolist(), counts.tolist(), strict=True))) == Counter([*keys.tolist(), *small.tolist()])
+
+
+LONGEST = 1 << 20
+
+
+def long_line(length: int) -> bytes:
+    return b"x" * length
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
+def test_a_line_of_one_mebibyte_is_a_line(end):
+    found = decode(log(flow()) + long_line(LONGEST) + end)
+    assert found.rejects == [(3, "field_count", "x" * 1000)]
+
+
+@pytest.mark.parametrize("data", [log(flow()) + long_line(LONGEST + 1) + b"\n", long_line(LONGEST + 1), log(flow()) * 9000 + long_line(LONGEST) + b"\r"])
+def test_rule_10_a_longer_line_is_not_a_flow_log(data):
+    with pytest.raises(BadFile, match="longer than 1 MiB"):
+        decode(data)
+
+
+def test_the_decoder_imports_no_spark():
+    import subprocess
+    import sys
+
+    code = "import flowspark.decode.split, flowspark.splits, flowspark.layouts, flowspark.lookup, sys; assert 'pyspark' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_strings_that_are_no_utf8_are_read_with_replacement_characters():
+    part = next(iter(read_records(io.BytesIO(b"dstport protocol action\n1 6 \xff\n2 6 \xc3\xa9\n"), Audit(), Buffer(), None)))
+    assert record_batch(part, "f", ["action"]).column(0) == pa.array(["\ufffd", "é"])
+
+
+def test_refused_lines_are_found_once_and_in_order():
+    part = next(iter(read_records(io.BytesIO(log("x", flow("x"), "y", flow(443, 999))), Audit(), Buffer(), None)))
+    assert part.refused == {0: 1, 1: 3, 2: 1, 3: 4}
+    assert part.count(records.FLOW) == 0
