@@ -35,11 +35,12 @@ _RESULTS = {
 }
 
 _COUNTS = "files: bigint, lines: bigint, header: bigint, blank: bigint, flows: bigint, nodata: bigint, skipdata: bigint, rejected: bigint"
+_REASONS = ", ".join(f"{reason}: bigint" for reason in REJECT_REASONS)
 _CONFLICT = "dstport: int, protocol: string, tags: array<string>"
 SUMMARY_SCHEMA = (
     "flowspark string, run_id string, interval string, started string, finished string, inputs array<string>, "
     "lookup struct<path: string, sha256: string, rows: bigint, mappings: bigint, tags: bigint, "
-    f"conflicts: array<struct<{_CONFLICT}>>>, books struct<{_COUNTS}>, tagged bigint, untagged bigint, "
+    f"conflicts: array<struct<{_CONFLICT}>>>, books struct<{_COUNTS}>, reject_reasons struct<{_REASONS}>, tagged bigint, untagged bigint, "
     "flows_without_ports bigint, bad_files array<struct<path: string, error: string>>, "
     "layouts array<struct<layout: string, files: bigint>>, unknown_fields array<string>, "
     "settings struct<input: array<string>, lookup: string, output: string, output_format: string, layout: string, "
@@ -124,10 +125,11 @@ class Output:
             )
         writer.format(self._format).save(_uri(self.folder(name)))
 
-    def publish_summary(self, summary: dict[str, Any]) -> None:
-        """Replaces the summary; it is written last, so that it speaks of results that are there."""
+    def publish_summary(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """Replaces the summary, and returns it as published; written last, it speaks of results that are there."""
         row = self._spark.createDataFrame([summary], SUMMARY_SCHEMA).coalesce(1)
         row.write.mode("overwrite").option("ignoreNullFields", False).json(_uri(self.folder(SUMMARY)))
+        return {name: summary[name] for name in row.columns}
 
     def top(self, name: str) -> Top:
         """The first rows of a published result; only a result longer than that takes a second look."""

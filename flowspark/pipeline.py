@@ -14,6 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 import flowspark
 from flowspark.books import Books, check_books, check_files, read_books, rejects_error
+from flowspark.decode.split import REJECT_REASONS
 from flowspark.layouts import parse_layout
 from flowspark.lookup import Lookup, lookup_frame, read_lookup
 from flowspark.outputs import (
@@ -70,13 +71,9 @@ def run(spark: SparkSession, settings: Settings) -> Result:
     books = read_books(stored, [file.path for file in found.files])
     check(books, stored, settings)
     tags, ports = publish(output, stored, books, lookup)
-    summary = summarise(books, lookup, settings, tags.untagged) | {
-        "run_id": run_id,
-        "started": _text(started),
-        "finished": _text(datetime.now(UTC)),
-        "scan": folder,
-    }
-    output.publish_summary(summary)
+    finished = datetime.now(UTC)
+    identity = {"run_id": run_id, "started": _text(started), "finished": _text(finished), "scan": folder}
+    summary = output.publish_summary(summarise(books, lookup, settings, tags.untagged) | identity)
     return Result(summary, tags, ports)
 
 
@@ -128,6 +125,7 @@ def summarise(books: Books, lookup: Lookup, settings: Settings, untagged: int) -
             ],
         },
         "books": books.summary(),
+        "reject_reasons": {reason: books.totals[reason] for reason in REJECT_REASONS},
         "tagged": flows - untagged,
         "untagged": untagged,
         "flows_without_ports": books.flows_without_ports,

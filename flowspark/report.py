@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from flowspark.decode.split import REJECT_REASONS
-
 if TYPE_CHECKING:
     from flowspark.outputs import Top
     from flowspark.pipeline import Result
@@ -57,7 +55,8 @@ def warnings(summary: dict[str, Any]) -> Iterator[str]:
             "the counts are too low by as many"
         )
     if books["rejected"]:
-        yield f"{books['rejected']:,} line(s) rejected ({', '.join(REJECT_REASONS)}); the rejects table names each"
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary["reject_reasons"].items() if count)
+        yield f"{books['rejected']:,} line(s) rejected ({reasons}); the rejects table names each"
     for bad in summary["bad_files"]:
         yield f"left out: {bad['path']}: {bad['error']}"
     if summary["unknown_fields"]:

@@ -83,23 +83,22 @@ def _find_binary(spark: SparkSession, root: str) -> tuple[DataFrame, list[LogFil
         frame = reader.load(spark_path(root)).select(
             "path", "length", F.unix_timestamp("modificationTime").alias("modified"), "content"
         )
-        listed = {row["path"]: row for row in frame.drop("content").collect()}
-        names = {unquote(uri) for uri in frame.inputFiles()}
+        listed = {
+            path: LogFile(path, row["length"], utc_text(row["modified"]))
+            for row in frame.drop("content").collect()
+            for path in [reported_path(row["path"])]
+        }
+        names = {reported_path(unquote(uri)) for uri in frame.inputFiles()}
     except AnalysisException as error:
         raise missing_input(root) from error
     empty = sorted(names - listed.keys())  # Spark's readers pass over files without a byte, and name no time for them
     if empty:
-        rows = [(path, 0, None, b"") for path in empty]
-        frame = frame.unionByName(spark.createDataFrame(rows, frame.schema))
-    visible = [path for path in sorted({*listed, *empty}) if not _hidden_below(reported_path(path), root)]
-    unseen = {*listed, *empty} - set(visible)
+        frame = frame.unionByName(spark.createDataFrame([(path, 0, None, b"") for path in empty], frame.schema))
+        listed |= {path: LogFile(path, 0) for path in empty}
+    unseen = {path for path in listed if _hidden_below(path, root)}
     if unseen:
-        frame = frame.where(~F.col("path").isin(sorted(unseen)))
-    files = [
-        LogFile(reported_path(path), row["length"], utc_text(row["modified"])) if row else LogFile(reported_path(path), 0)
-        for path, row in ((path, listed.get(path)) for path in visible)
-    ]
-    return frame, files
+        frame = frame.where(~F.regexp_replace("path", "^file:/+", "/").isin(sorted(unseen)))
+    return frame, [file for path, file in listed.items() if path not in unseen]
 
 
 def _hidden_below(path: str, root: str) -> bool:

@@ -26,7 +26,9 @@ def log(*lines: str, header: str | None = V2, end: str = "\n") -> bytes:
 
 
 def write(path: Path, content: bytes, *, compress: bool = False) -> Path:
-    """Writes a file, with the folders that it needs."""
+    """Writes a file, with the folders that it needs; one that is there already keeps its time."""
+    content = gzip.compress(content, mtime=0) if compress else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(content) if compress else content)
+    if not path.exists() or path.read_bytes() != content:
+        path.write_bytes(content)
     return path

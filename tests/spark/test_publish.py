@@ -1,0 +1,167 @@
+"""What is published, when, and what is left as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
+
+from flowspark import pipeline
+from flowspark.books import check_books, read_books
+from flowspark.errors import CheckError, InputError, UsageError
+from flowspark.files import LogFile
+from flowspark.lookup import lookup_frame, parse_lookup
+from flowspark.outputs import Output
+from flowspark.scan import LogFiles, scan_files
+from flowspark.settings import Settings
+from flowspark.tagging import tag_flows
+from tests.logs import NODATA, V2, flow, log, write
+from tests.spark.job import run_job
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and "_scan" not in path.parts}
+
+
+def test_a_run_replaces_its_own_interval_and_nothing_else(spark, tmp_path):
+    other = write(tmp_path / "out" / "tag_counts" / "interval=2026-11-21" / "part-0.csv", b"tag,count\nweb,7\n")
+    run_job(spark, tmp_path, {"a.log": log(flow(443))})
+    out = run_job(spark, tmp_path, {"b.log": log(flow(22))})
+    assert out.tags == [("ssh", 1), ("web", 1)]
+    assert other.read_bytes() == b"tag,count\nweb,7\n"
+    assert len(list((tmp_path / "out" / "_scan" / "interval=all").glob("run=*"))) == 2
+    assert out.summary["scan"].endswith(f"run={out.summary['run_id']}")
+    assert Path(out.summary["scan"]).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"bad.log": b"hello\n"}, InputError),
+        ({"rejects.log": log("x", "y", "z")}, CheckError),
+    ],
+)
+def test_a_failed_run_leaves_the_previous_output_untouched(spark, tmp_path, change, error):
+    run_job(spark, tmp_path, {"a.log": log(flow(443))})
+    before = contents(tmp_path / "out")
+    with pytest.raises(error):
+        run_job(spark, tmp_path, change)
+    assert contents(tmp_path / "out") == before
+
+
+def doctored(spark, tmp_path, **changes):
+    """A stored scan in which something was changed behind the books' back."""
+    path = write(tmp_path / "a.log", log(flow(443), flow(443), NODATA, "bad"))
+    scan = scan_files(spark, LogFiles([LogFile(str(path), path.stat().st_size)]), None)
+    struct, values = changes.popitem()
+    column = F.col(struct)
+    for name, value in values.items():
+        column = column.withField(name, F.lit(value).cast("long"))
+    output = Output(spark, str(tmp_path / "out"), "all", "csv")
+    changed = scan.withColumn(struct, F.when(F.col(struct).isNotNull(), column))
+    return output.load_scan(output.store_scan(changed, "1"), scan.schema), [str(path)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"file": {"lines": 6}}, "its lines are not all explained"),
+        ({"file": {"flows": 3}}, "its lines are not all explained"),
+        ({"file": {"flows": 1, "nodata": 2}}, "1 flows were read and 2 were counted"),
+        ({"tally": {"flows": 3}}, "2 flows were read and 3 were counted"),
+    ],
+)
+def test_rule_11_books_that_do_not_balance_fail_the_run(spark, tmp_path, change, message):
+    stored, listed = doctored(spark, tmp_path, **change)
+    settings = Settings((str(tmp_path),), "lookup", "out", max_reject_ratio=1)
+    with pytest.raises(CheckError, match=message):
+        pipeline.check(read_books(stored, listed), stored, settings)
+
+
+def test_rule_11_books_that_balance_pass(spark, tmp_path):
+    stored, listed = doctored(spark, tmp_path, file={"lines": 5})
+    books = read_books(stored, listed)
+    check_books(books)
+    assert (books.files, books.totals["flows"], books.rejected) == (1, 2, 1)
+
+
+def test_rule_11_a_listed_file_that_leaves_no_audit_is_named(spark, tmp_path):
+    stored, listed = doctored(spark, tmp_path, file={"lines": 5})
+    settings = Settings((str(tmp_path),), "lookup", "out", max_reject_ratio=1)
+    with pytest.raises(InputError, match="gone.log: vanished"):
+        pipeline.check(read_books(stored, [*listed, "/logs/gone.log"]), stored, settings)
+
+
+def test_the_join_is_a_broadcast_hash_join(spark, capsys):
+    records = spark.createDataFrame([(443, 6, "OK")], "dstport int, protocol int, log_status string")
+    lookup = lookup_frame(spark, parse_lookup(b"dstport,protocol,tag\n443,6,web\n"))
+    spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")  # not by Spark's guess of the size, but as it is told
+    tag_flows(records, lookup).explain()
+    assert "BroadcastHashJoin" in capsys.readouterr().out
+
+
+def test_results_as_parquet(spark, tmp_path):
+    run_job_parquet = Settings(
+        (str(write(tmp_path / "logs" / "a.log", log(flow(443), flow("-"), "bad")).parent),),
+        str(write(tmp_path / "lookup.csv", b"dstport,protocol,tag\n443,tcp,web\n")),
+        str(tmp_path / "out"),
+        output_format="parquet",
+        max_reject_ratio=1,
+    )
+    result = pipeline.run(spark, run_job_parquet)
+    tables = {
+        name: spark.read.parquet(str(tmp_path / "out" / name / "interval=all"))
+        for name in ("tag_counts", "port_protocol_counts", "rejects", "files")
+    }
+    assert [tuple(row) for row in tables["tag_counts"].collect()] == [("Untagged", 1), ("web", 1)]
+    assert [tuple(row) for row in tables["port_protocol_counts"].collect()] == [(443, "tcp", 1), (None, "tcp", 1)]
+    assert [tuple(row)[1:] for row in tables["rejects"].collect()] == [(4, "field_count", "bad")]
+    assert tables["files"].schema.simpleString() == (
+        "struct<path:string,size:bigint,modified:string,status:string,error:string,layout:string,lines:bigint,"
+        "header:bigint,blank:bigint,flows:bigint,nodata:bigint,skipdata:bigint,rejected:bigint>"
+    )
+    assert [row["layout"] for row in tables["files"].collect()] == [V2]
+    assert (result.tags.total, result.ports.total) == (2, 2)
+
+
+def test_an_empty_result_still_has_its_columns(spark, tmp_path):
+    out = run_job(spark, tmp_path, {"a.log": b""})
+    for name, header in (("tag_counts", "tag,count"), ("rejects", "file,line,reason,text")):
+        (part,) = (tmp_path / "out" / name / "interval=all").glob("part-*")
+        assert part.read_text() == header + "\n"
+    assert out.summary["books"]["files"] == 1
+
+
+def test_the_summary_holds_what_was_asked_and_what_was_found(spark, tmp_path):
+    out = run_job(spark, tmp_path, {"a.log": log(flow(443))})
+    (part,) = (tmp_path / "out" / "summary" / "interval=all").glob("part-*.json")
+    text = part.read_text()
+    assert text.count("\n") == 1
+    assert list(json.loads(text)) == (
+        "flowspark run_id interval started finished inputs lookup books reject_reasons tagged untagged "
+        "flows_without_ports bad_files layouts unknown_fields settings scan"
+    ).split()
+    assert out.summary["settings"]["max_reject_ratio"] == "0.01"
+    assert out.summary["settings"]["layout"] is None
+
+
+def test_large_lookups_work(spark, tmp_path):
+    rows = [f"{port},{protocol},t{port % 500}" for port in range(65536) for protocol in (6, 17, 1)]
+    out = run_job(spark, tmp_path, {"a.log": log(flow(443), flow(65535, 17))}, "\n".join(["dstport,protocol,tag", *rows]))
+    assert out.summary["lookup"]["mappings"] == 65536 * 3
+    assert out.tags == [("t35", 1), ("t443", 1)]
+
+
+@pytest.mark.parametrize(("place", "message"), [("logs/out", "lie inside one another"), (".", "lie inside one another"), ("logs", "lie inside one another")])
+def test_output_and_input_are_apart(spark, tmp_path, place, message):
+    with pytest.raises(UsageError, match=message):
+        run_job(spark, tmp_path, {"a.log": log(flow())}, output=str(tmp_path / place))
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_scan(spark, tmp_path):
+    write(tmp_path / "file", b"")
+    with pytest.raises(UsageError, match="is no folder"):
+        run_job(spark, tmp_path, {"a.log": log(flow())}, output=str(tmp_path / "file" / "out"))
+    assert not (tmp_path / "out").exists()
