@@ -149,7 +149,9 @@ def check_books(books: Books) -> None:
     if totals["flows"] != books.tallied:
         faults.append(f"{totals['flows']:,} flows were read and {books.tallied:,} were counted by port and protocol")
     if books.files + len(books.bad_files) != books.listed:
-        faults.append(f"{books.listed:,} files were listed and {books.files + len(books.bad_files):,} came back from the scan")
+        faults.append(
+            f"{books.listed:,} files were listed and {books.files + len(books.bad_files):,} came back from the scan"
+        )
     if faults:
         raise CheckError(
             "the books do not balance, so nothing was published; run again, and report it if it stays:\n  "

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     flags = _Parser(
         prog="tag_flows.py",
         description="Counts AWS VPC flow logs by tag and by port and protocol.",
-        epilog="Exit codes: 0 done; 2 wrong usage; 3 an input that cannot be used; 4 the data failed a check; 1 anything else.",
+        epilog="Exit codes: 0 done; 2 wrong usage; 3 an unusable input; 4 the data failed a check; 1 anything else.",
         allow_abbrev=False,
     )
     flags.add_argument("--input", action="append", metavar="URI", help="a log file or folder; may be repeated")
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; nothing more is published", file=sys.stderr)
         return _OTHER_ERROR
-    except Exception as error:  # noqa: BLE001  # the last line of defence: one message, and the trace for those who ask
+    except Exception as error:  # the last line of defence: one message, and the trace for those who ask
         if debug:
             traceback.print_exc()
         print(f"error: {_short(error)}", file=sys.stderr)

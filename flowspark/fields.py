@@ -64,9 +64,7 @@ def _registry() -> dict[str, Field]:
     text = resources.files("flowspark").joinpath("data/fields.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     return {
-        row["field"]: Field(
-            row["field"], int(row["version"]), row["type"], row["values"], int(row["transit_gateway"] or 0)
-        )
+        row["field"]: Field(row["field"], int(row["version"]), row["type"], row["values"], int(row["transit_gateway"] or 0))
         for row in rows
     }
 

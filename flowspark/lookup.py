@@ -98,7 +98,9 @@ def parse_lookup(content: bytes, on_conflict: str = "all", where: str = "lookup"
             f"port {port} {protocol_label(protocol)}: {', '.join(tags)}"
             for (port, protocol), tags in lookup.conflicts.items()
         ]
-        raise InputError(_report(f"lookup {where} gives {len(several)} key(s) several tags (on_conflict is error)", several))
+        raise InputError(
+            _report(f"lookup {where} gives {len(several)} key(s) several tags (on_conflict is error)", several)
+        )
     return lookup
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
-from flowspark.books import Books
+from flowspark.books import KINDS, Books
 from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED, VANISHED
 from flowspark.errors import UsageError
 from flowspark.files import is_local, normal
@@ -34,14 +34,14 @@ _RESULTS = {
     PORT_PROTOCOL_COUNTS: "dstport int, protocol string, count bigint",
 }
 
-_COUNTS = "files: bigint, lines: bigint, header: bigint, blank: bigint, flows: bigint, nodata: bigint, skipdata: bigint, rejected: bigint"
+_COUNTS = ", ".join(f"{name}: bigint" for name in ("files", *KINDS, "rejected"))
 _REASONS = ", ".join(f"{reason}: bigint" for reason in REJECT_REASONS)
 _CONFLICT = "dstport: int, protocol: string, tags: array<string>"
 SUMMARY_SCHEMA = (
     "flowspark string, run_id string, interval string, started string, finished string, inputs array<string>, "
     "lookup struct<path: string, sha256: string, rows: bigint, mappings: bigint, tags: bigint, "
-    f"conflicts: array<struct<{_CONFLICT}>>>, books struct<{_COUNTS}>, reject_reasons struct<{_REASONS}>, tagged bigint, untagged bigint, "
-    "flows_without_ports bigint, bad_files array<struct<path: string, error: string>>, "
+    f"conflicts: array<struct<{_CONFLICT}>>>, books struct<{_COUNTS}>, reject_reasons struct<{_REASONS}>, "
+    "tagged bigint, untagged bigint, flows_without_ports bigint, bad_files array<struct<path: string, error: string>>, "
     "layouts array<struct<layout: string, files: bigint>>, unknown_fields array<string>, "
     "settings struct<input: array<string>, lookup: string, output: string, output_format: string, layout: string, "
     "reader: string, on_bad_file: string, max_reject_ratio: string, on_conflict: string, log_level: string>, scan string"

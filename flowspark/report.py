@@ -30,7 +30,11 @@ def _table(names: list[str], top: Top, flows: int) -> str:
     """Rows with thousands separators and each count's share of all flows; then how many rows more there are."""
     header = [*names, "flows", "share"]
     rows = [
-        [*("-" if value is None else str(value) for value in row[:-1]), f"{row[-1]:,}", f"{100 * row[-1] / flows:.2f} %"]
+        [
+            *("-" if value is None else str(value) for value in row[:-1]),
+            f"{row[-1]:,}",
+            f"{100 * row[-1] / flows:.2f} %",
+        ]
         for row in top.rows
     ]
     widths = [max(len(line[place]) for line in [header, *rows]) for place in range(len(header))]

@@ -36,10 +36,18 @@ TAGS = {
     "kubernetes": "2379 tcp, 2380 tcp, 6443 tcp, 10250 tcp",
 }
 V2 = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
-CUSTOM_V5 = "log-status flow-direction dstport srcport protocol srcaddr dstaddr pkt-dst-aws-service bytes packets start end tcp-flags vpc-id traffic-path action"
-ECS = "version account-id interface-id srcaddr dstaddr srcport dstport protocol ecs-cluster-name ecs-service-name ecs-task-id packets bytes start end action log-status"
-TGW = "version resource-type account-id tgw-id tgw-attachment-id srcaddr dstaddr srcport dstport protocol packets bytes start end log-status packets-lost-no-route"
-NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58, "esp": 50, "gre": 47}
+CUSTOM_V5 = (
+    "log-status flow-direction dstport srcport protocol srcaddr dstaddr pkt-dst-aws-service bytes packets start end "
+    "tcp-flags vpc-id traffic-path action"
+)
+ECS = (
+    "version account-id interface-id srcaddr dstaddr srcport dstport protocol ecs-cluster-name ecs-service-name "
+    "ecs-task-id packets bytes start end action log-status"
+)
+TGW = (
+    "version resource-type account-id tgw-id tgw-attachment-id srcaddr dstaddr srcport dstport protocol packets bytes "
+    "start end log-status packets-lost-no-route"
+)
 
 
 def services() -> list[tuple[int, str, str]]:

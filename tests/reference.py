@@ -1,4 +1,4 @@
-"""The obvious way: one line after the other, in plain Python, and nothing taken from flowspark but its table of fields."""
+"""The obvious way: one line after the other, in plain Python; of flowspark it takes the table of fields alone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from pathlib import Path
 TABLE = Path(__file__).parent.parent / "flowspark" / "data" / "fields.csv"
 TYPES = {row["field"]: row["type"] for row in csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines())}
 V2 = (
-    "version account-id interface-id srcaddr dstaddr srcport dstport protocol "
-    "packets bytes start end action log-status"
+    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
 ).split()
 TGW = (
     "version resource-type account-id tgw-id tgw-attachment-id tgw-src-vpc-account-id tgw-dst-vpc-account-id "
@@ -113,9 +112,7 @@ def default(values: list[bytes]) -> list[str] | None:
     return None
 
 
-def record(
-    out: Reading, number: int, values: list[bytes], text: str, layout: list[str], columns: tuple[str, ...]
-) -> None:
+def record(out: Reading, number: int, values: list[bytes], text: str, layout: list[str], columns: tuple[str, ...]) -> None:
     if len(values) != len(layout):
         out.rejects.append((number, "field_count", text))
         return
@@ -131,9 +128,7 @@ def record(
         low, high = LIMITS.get(name, TYPE_LIMITS[TYPES[name]])
         if not re.fullmatch(rb"-?[0-9]+", row[name]):
             reasons.add("bad_number")
-        elif len(row[name]) > 4000 and row[name].lstrip(b"-0") != b"":
-            reasons.add("out_of_range")
-        elif not low <= int(row[name][:4000]) <= high:
+        elif (len(row[name]) > 4000 and row[name].lstrip(b"-0") != b"") or not low <= int(row[name][:4000]) <= high:
             reasons.add("out_of_range")
         else:
             numbers[name] = int(row[name][:4000])

@@ -19,7 +19,7 @@ try:
     from isal import igzip, isal_zlib
 
     _GzipFile: Any = igzip.IGzipFile
-    _CORRUPT: tuple[type[Exception], ...] = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
+    _CORRUPT: Any = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
 except ImportError:
     logging.getLogger(__name__).warning("the isal wheel is missing: gzip is read by the slower zlib")
     _GzipFile = gzip.GzipFile

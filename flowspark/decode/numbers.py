@@ -21,7 +21,9 @@ REASONS = ("", "field_count", "bad_log_status", "bad_number", "out_of_range")
 
 OK, NODATA, SKIPDATA, NO_STATUS, OTHER_STATUS = range(5)
 
-_STATUS_WORDS = {text: int.from_bytes(text.encode().ljust(8, b"\0"), "little") for text in ("OK", "NODATA", "SKIPDATA", "-")}
+_STATUS_WORDS = {
+    text: int.from_bytes(text.encode().ljust(8, b"\0"), "little") for text in ("OK", "NODATA", "SKIPDATA", "-")
+}
 _NUMBER = re.compile(rb"-?[0-9]+")
 _HYPHEN = 0x2D
 _ZEROS = np.uint64(0x3030303030303030)

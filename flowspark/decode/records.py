@@ -73,8 +73,7 @@ class Records:
     def rejects(self) -> list[Reject]:
         """The rejected lines, in order."""
         return [
-            Reject(self.first_line + line, num.REASONS[reason], self._text(line))
-            for line, reason in self.refused.items()
+            Reject(self.first_line + line, num.REASONS[reason], self._text(line)) for line, reason in self.refused.items()
         ]
 
     def _text(self, line: int) -> str:

@@ -72,7 +72,7 @@ def listed_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
 
 def _open_local(path: str) -> IO[bytes]:
     try:
-        return io.FileIO(path)  # type: ignore[return-value]  # a raw file is read like any binary file
+        return io.FileIO(path)
     except FileNotFoundError as error:
         raise BadFile(VANISHED) from error
     except OSError as error:

@@ -42,20 +42,20 @@ def test_rule_2_the_match_is_on_port_and_protocol_number_and_port_0_is_a_value(a
     assert dict(out.tags) == {"Untagged": 3, "ping": 1, "ping6": 1, "web": 1, "routing": 1, "five": 1, "test": 1}
 
 
-def test_rule_3_blanks_crlf_bom_and_blank_lines_never_matter(ansi_spark, tmp_path):
+def test_rule_3_blanks_crlf_bom_and_blank_lines_never_matter(spark, tmp_path):
     plain = log(flow(443), flow(53, 17))
     odd = b"\xef\xbb\xbf\r\n" + plain.replace(b" ", b" \t ").replace(b"\n", b" \r\n\r\n \t\r\n")
-    lookup = b"\xef\xbb\xbf Protocol , TAG,dstport ,note\r\n\r\n tcp ,\t web , 443,x\r\nUDP, \"dns\" ,053,\r\n , , ,\r\n"
-    out = run_job(ansi_spark, tmp_path, {"plain.log": plain, "odd.log": odd}, lookup)
+    lookup = b'\xef\xbb\xbf Protocol , TAG,dstport ,note\r\n\r\n tcp ,\t web , 443,x\r\nUDP, "dns" ,053,\r\n , , ,\r\n'
+    out = run_job(spark, tmp_path, {"plain.log": plain, "odd.log": odd}, lookup)
     assert out.tags == [("dns", 2), ("web", 2)]
     assert out.summary["books"]["blank"] == 7
     assert out.summary["books"]["rejected"] == 0
     assert out.summary["lookup"]["rows"] == 2
 
 
-def test_rule_4_tags_compare_without_case_and_are_written_as_first_spelled(ansi_spark, tmp_path):
+def test_rule_4_tags_compare_without_case_and_are_written_as_first_spelled(spark, tmp_path):
     lookup = "dstport,protocol,tag\n443,tcp,Web ÄPP\n80,tcp,WEB äpp\n22,tcp,ssh\n"
-    out = run_job(ansi_spark, tmp_path, {"a.log": log(flow(443), flow(80), flow(22))}, lookup)
+    out = run_job(spark, tmp_path, {"a.log": log(flow(443), flow(80), flow(22))}, lookup)
     assert out.tags == [("Web ÄPP", 2), ("ssh", 1)]
 
 
@@ -119,7 +119,7 @@ def test_rule_8_the_same_input_gives_the_same_bytes(spark, tmp_path):
     assert parts[0] == parts[1]
 
 
-def test_rule_9_a_rejected_line_is_named_with_its_first_reason(ansi_spark, tmp_path):
+def test_rule_9_a_rejected_line_is_named_with_its_first_reason(spark, tmp_path):
     text = 'x, "quoted"\ttab\rreturn #' + "é" * 2000
     rows = [
         (flow(443), None),
@@ -135,19 +135,19 @@ def test_rule_9_a_rejected_line_is_named_with_its_first_reason(ansi_spark, tmp_p
         (flow(" 443", 6) + " # comment", "field_count"),
         (flow(0).replace("49152", "port"), None),
     ]
-    out = run_job(ansi_spark, tmp_path, {"a.log": log(*(row for row, _ in rows))}, **ANY)
+    out = run_job(spark, tmp_path, {"a.log": log(*(row for row, _ in rows))}, **ANY)
     expected = [("a.log", n, why, row[:1000]) for n, (row, why) in enumerate(rows, 2) if why]
     assert out.rejects == expected
     assert out.summary["books"]["rejected"] == 9
     assert out.summary["books"]["flows"] == 3
 
 
-def test_rule_9_too_many_rejects_fail_the_run_and_publish_nothing(ansi_spark, tmp_path):
+def test_rule_9_too_many_rejects_fail_the_run_and_publish_nothing(spark, tmp_path):
     logs = {"a.log": log(*[flow()] * 95, NODATA, SKIPDATA, "", "bad", "bad", "worse")}  # 3 of 100 record lines
-    run_job(ansi_spark, tmp_path, logs, max_reject_ratio="0.03")
+    run_job(spark, tmp_path, logs, max_reject_ratio="0.03")
     before = sorted((p, p.read_bytes()) for p in (tmp_path / "out" / "tag_counts").rglob("*") if p.is_file())
     with pytest.raises(CheckError, match=r"3 of 100 record lines were rejected \(3 field_count\)") as failure:
-        run_job(ansi_spark, tmp_path, logs, max_reject_ratio="0.029999999999999999")
+        run_job(spark, tmp_path, logs, max_reject_ratio="0.029999999999999999")
     assert "a.log, line 100: field_count: bad" in str(failure.value)
     assert before == sorted((p, p.read_bytes()) for p in (tmp_path / "out" / "tag_counts").rglob("*") if p.is_file())
 
@@ -180,10 +180,10 @@ def test_rule_10_all_bad_files_are_named_and_fail_the_run(spark, tmp_path, reade
 
 
 @pytest.mark.parametrize("reader", ["direct", "spark"])
-def test_rule_10_a_skipped_file_is_left_out_whole(ansi_spark, tmp_path, reader):
+def test_rule_10_a_skipped_file_is_left_out_whole(spark, tmp_path, reader):
     logs = {name: content for name, (content, _) in BAD_FILES.items()}
     logs |= {"good.log": log(flow(), "bad"), "empty.log": b"", "blank.log": b"\n \n"}
-    out = run_job(ansi_spark, tmp_path, logs, on_bad_file="skip", reader=reader, **ANY)
+    out = run_job(spark, tmp_path, logs, on_bad_file="skip", reader=reader, **ANY)
     assert out.tags == [("web", 1)]
     assert out.rejects == [("good.log", 3, "field_count", "bad")]
     books = out.summary["books"]
@@ -228,10 +228,10 @@ def test_rule_11_the_books_balance_per_file_and_in_all(ansi_spark, tmp_path):
     assert [out.files["a.log"][kind] for kind in ("lines", *kinds)] == ["6", "1", "1", "1", "1", "1", "1"]
 
 
-def test_rule_12_a_header_in_mid_file_starts_a_new_layout(ansi_spark, tmp_path):
+def test_rule_12_a_header_in_mid_file_starts_a_new_layout(spark, tmp_path):
     other = "protocol log-status dstport new-field"
     content = log(flow(443), flow(443, 17), other, "17 OK 53 x", "6 OK 443", V2, flow(22), other, "1 OK 0 y", other)
-    out = run_job(ansi_spark, tmp_path, {"a.log": content}, **ANY)
+    out = run_job(spark, tmp_path, {"a.log": content}, **ANY)
     assert out.tags == [("Untagged", 1), ("dns", 1), ("ping", 1), ("ssh", 1), ("web", 1)]
     assert out.summary["books"]["header"] == 5
     assert out.rejects == [("a.log", 6, "field_count", "6 OK 443")]

@@ -1,4 +1,4 @@
-"""Random trees of files through the whole job: no difference from the obvious reference, in nothing that is published."""
+"""Random trees of files through the whole job: nothing that is published differs from the reference."""
 
 from __future__ import annotations
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import gzip
 import io
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from flowspark.decode import blocks, numbers, records, tokens
 from flowspark.decode.batches import record_batch
 from flowspark.decode.blocks import Block, Buffer
@@ -17,9 +22,6 @@ from flowspark.decode.records import flow_keys
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
 from flowspark.errors import BadFile
 from flowspark.fields import FIELDS, column_name
-from hypothesis import example, given
-from hypothesis import strategies as st
-
 from tests import reference
 from tests.logs import NODATA, V2, flow, log
 from tests.strategies import contents, texts
@@ -124,7 +126,10 @@ NUMBERS = st.one_of(
 )
 
 
-@given(st.lists(NUMBERS, min_size=1, max_size=30), st.sampled_from([(0, 255), (0, 65535), (-(2**31), 2**31 - 1), (-(2**63), 2**63 - 1)]))
+@given(
+    st.lists(NUMBERS, min_size=1, max_size=30),
+    st.sampled_from([(0, 255), (0, 65535), (-(2**31), 2**31 - 1), (-(2**63), 2**63 - 1)]),
+)
 def test_whole_columns_of_numbers_are_read_as_one_by_one(values, bounds):
     read = numbers.numbers(*column_of(values), bounds)
     for row, value in enumerate(values):
@@ -140,7 +145,12 @@ def test_whole_columns_of_numbers_are_read_as_one_by_one(values, bounds):
             assert read.missing is None or not read.missing[row]
 
 
-@given(st.lists(st.sampled_from([b"OK", b"NODATA", b"SKIPDATA", b"-", b"ok", b"OKK", b"\0OK", b"SKIPDATAS", b"NODATA\0"]), min_size=1))
+@given(
+    st.lists(
+        st.sampled_from([b"OK", b"NODATA", b"SKIPDATA", b"-", b"ok", b"OKK", b"\0OK", b"SKIPDATAS", b"NODATA\0"]),
+        min_size=1,
+    )
+)
 def test_statuses_are_spelled_exactly(values):
     codes = numbers.statuses(*column_of(values))
     names = {b"OK": numbers.OK, b"NODATA": numbers.NODATA, b"SKIPDATA": numbers.SKIPDATA, b"-": numbers.NO_STATUS}
@@ -151,7 +161,10 @@ def test_statuses_are_spelled_exactly(values):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_file_of_many_blocks_counts_as_the_reference_does(seed):
     random = np.random.default_rng(seed)
-    lines = [flow(int(port), int(protocol)) for port, protocol in zip(random.integers(0, 65536, 30_000), random.choice([6, 17, 1], 30_000))]
+    lines = [
+        flow(int(port), int(protocol))
+        for port, protocol in zip(random.integers(0, 65536, 30_000), random.choice([6, 17, 1], 30_000), strict=True)
+    ]
     for place in random.integers(0, len(lines), 300):
         lines[place] = random.choice([NODATA, "", "short", flow("x"), flow(status="odd"), flow(70000), flow(443, " 6 ")])
     assert_same(log(*lines))
@@ -186,22 +199,29 @@ def test_a_line_of_one_mebibyte_is_a_line(end):
     assert found.rejects == [(3, "field_count", "x" * 1000)]
 
 
-@pytest.mark.parametrize("data", [log(flow()) + long_line(LONGEST + 1) + b"\n", long_line(LONGEST + 1), log(flow()) * 9000 + long_line(LONGEST) + b"\r"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        log(flow()) + long_line(LONGEST + 1) + b"\n",
+        long_line(LONGEST + 1),
+        log(flow()) * 9000 + long_line(LONGEST) + b"\r",
+    ],
+)
 def test_rule_10_a_longer_line_is_not_a_flow_log(data):
     with pytest.raises(BadFile, match="longer than 1 MiB"):
         decode(data)
 
 
 def test_the_decoder_imports_no_spark():
-    import subprocess
-    import sys
-
-    code = "import flowspark.decode.split, flowspark.splits, flowspark.layouts, flowspark.lookup, sys; assert 'pyspark' not in sys.modules"
+    modules = "flowspark.decode.split, flowspark.splits, flowspark.layouts, flowspark.lookup, flowspark.settings"
+    code = f"import sys, {modules}; assert 'pyspark' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_strings_that_are_no_utf8_are_read_with_replacement_characters():
-    part = next(iter(read_records(io.BytesIO(b"dstport protocol action\n1 6 \xff\n2 6 \xc3\xa9\n"), Audit(), Buffer(), None)))
+    part = next(
+        iter(read_records(io.BytesIO(b"dstport protocol action\n1 6 \xff\n2 6 \xc3\xa9\n"), Audit(), Buffer(), None))
+    )
     assert record_batch(part, "f", ["action"]).column(0) == pa.array(["\ufffd", "é"])
 
 

@@ -1,0 +1,52 @@
+"""Spark Connect: the library and the job on a session that has no JVM at hand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyspark
+import pytest
+
+from tests.logs import NODATA, flow, log, write
+
+ROOT = Path(__file__).parent.parent.parent
+
+# A process of its own: a Connect session and a classic one cannot live in the same one.
+CODE = """
+import sys, flowspark
+from pathlib import Path
+from pyspark.sql import SparkSession
+from flowspark import pipeline
+from flowspark.settings import Settings
+folder = Path(sys.argv[1])
+spark = SparkSession.builder.remote("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+lookup = flowspark.load_lookup(spark, str(folder / "lookup.csv"))
+for reader in ("direct", "spark"):
+    records = flowspark.read_flow_logs(spark, str(folder / "logs"), reader=reader)
+    tagged = records.transform(flowspark.tag_flows, lookup=lookup)
+    print(reader, sorted(tuple(row) for row in tagged.transform(flowspark.count_tags).collect()))
+    print(reader, sorted(tuple(row) for row in records.transform(flowspark.count_port_protocols).collect()))
+settings = Settings((str(folder / "logs"),), str(folder / "lookup.csv"), str(folder / "out"), max_reject_ratio=1)
+print(pipeline.run(spark, settings).summary["books"]["rejected"])
+spark.stop()
+"""
+
+
+@pytest.mark.skipif(pyspark.__version__ < "4", reason="local Connect sessions came with Spark 4")
+def test_the_library_and_the_job_work_on_spark_connect(tmp_path):
+    write(tmp_path / "logs" / "a.log", log(flow(443), flow(443), NODATA, "bad"), compress=True)
+    write(tmp_path / "logs" / "b.log", log("53 17 OK x", header="dstport protocol log-status new-field"))
+    write(tmp_path / "lookup.csv", b"dstport,protocol,tag\n443,tcp,web\n")
+    run = subprocess.run(
+        [sys.executable, "-c", CODE, str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=300,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-3000:]
+    counts = ["[('Untagged', 1), ('web', 2)]", "[(53, 'udp', 1), (443, 'tcp', 2)]"]
+    assert run.stdout.splitlines()[-5:] == [f"direct {text}" for text in counts] + [f"spark {text}" for text in counts] + [
+        "1"
+    ]
