@@ -22,9 +22,9 @@ def pack(files: Sequence[LogFile]) -> list[Split]:
     large one has no task that outlives the others by much.
 
     >>> from flowspark.files import LogFile
-    >>> splits = pack([LogFile("a", 90 << 20), LogFile("b", 70 << 20), LogFile("c", 3 << 20), LogFile("d", 2 << 20)])
+    >>> splits = pack([LogFile(name, size << 20) for name, size in [("a", 1), ("b", 7), ("c", 2), ("d", 1)]])
     >>> [[file.path for file in split] for split in splits]
-    [['a'], ['b'], ['c', 'd']]
+    [['b'], ['c', 'a', 'd']]
     """
     weights = {file.path: file.size + _OPENING for file in files}
     work = sum(weights.values())
