@@ -19,9 +19,10 @@ def test_the_snippets_run(spark, monkeypatch, capsys):
         # the session of the tests is the one that a snippet's getOrCreate finds
         exec(snippet, names)
     out = capsys.readouterr().out
-    assert [line.replace(" ", "") for line in out.splitlines() if "|" in line and "tag" not in line] == [
-        "|Untagged|2618|", "|web|1003|", "|clear-text|419|",
+    assert [line.replace(" ", "") for line in out.splitlines() if "|" in line] == [
+        "|tag|count|", "|Untagged|2618|", "|web|1003|", "|clear-text|419|",
         "|dstport|protocol|count|", "|443|tcp|573|", "|443|udp|20|",
+        "|line|reason|", "|101|field_count|", "|201|bad_number|", "|301|bad_log_status|", "|701|field_count|",
     ]  # fmt: skip
     assert names["records"].columns == ["dstport", "protocol", "log_status", "bytes"]
 
