@@ -10,7 +10,7 @@ from flowspark.files import LogFile
 Split = list[LogFile]
 
 _MEGABYTE = 1 << 20
-_SMALLEST, _LARGEST = 8 * _MEGABYTE, 128 * _MEGABYTE
+_SMALLEST, _LARGEST = 64 * _MEGABYTE, 128 * _MEGABYTE
 _OPENING = _MEGABYTE // 4  # what opening a file costs, in bytes read: keeps a million tiny files from one task
 _WAVES = 32
 
@@ -18,11 +18,11 @@ _WAVES = 32
 def pack(files: Sequence[LogFile]) -> list[Split]:
     """The files in splits of about equal work, the heaviest split first; the same files give the same splits.
 
-    A split is a thirty-second of the work, but from 8 to 128 MB: a small input does not pay for many tasks, and a
-    large one has no task that outlives the others by much.
+    A split is a thirty-second of the work, but from 64 to 128 MB: a small input does not pay for many tasks, each with a
+    tally of its own, and a large one has no task that outlives the others by much.
 
     >>> from flowspark.files import LogFile
-    >>> splits = pack([LogFile(name, size << 20) for name, size in [("a", 1), ("b", 7), ("c", 2), ("d", 1)]])
+    >>> splits = pack([LogFile(name, size << 20) for name, size in [("a", 10), ("b", 70), ("c", 20), ("d", 10)]])
     >>> [[file.path for file in split] for split in splits]
     [['b'], ['c', 'a', 'd']]
     """
