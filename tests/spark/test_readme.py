@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from flowspark import pipeline, report
 from flowspark.settings import load_settings
 
@@ -12,7 +14,8 @@ ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_snippets_run(spark, monkeypatch, capsys):
+@pytest.mark.usefixtures("spark")
+def test_the_snippets_run(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     names: dict = {}
     for snippet in re.findall(r"```python\n(.*?)```", README, re.DOTALL):

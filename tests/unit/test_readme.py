@@ -32,5 +32,3 @@ def test_the_example_settings_are_all_there_and_are_the_defaults():
     given = load_settings({}, str(path))
     assert given == load_settings({"input": "tests/sample/logs", "lookup": given.lookup, "output": given.output})
     assert all(re.search(rf"^(# )?{name} = ", path.read_text(), re.MULTILINE) for name in NAMES)
-
-

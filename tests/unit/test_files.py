@@ -1,0 +1,364 @@
+"""Which files are log files, where they are, and who may open them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flowspark.errors import InputError, UsageError
+from flowspark.files import (
+    LogFile,
+    empty_input,
+    hidden,
+    is_local,
+    list_local,
+    local_path,
+    normal,
+    reported_path,
+    resolve_reader,
+    spark_path,
+    utc_text,
+)
+
+
+def write(path: Path, content: bytes = b"") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def listed(uri: Path | str, below: Path) -> list[str]:
+    """The paths found under an input, relative to a folder, sorted."""
+    return sorted(os.path.relpath(file.path, below) for file in list_local(str(uri)))
+
+
+# Paths and URIs
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("logs", True),
+        ("/var/logs", True),
+        ("./logs/a.log", True),
+        ("file:///var/logs", True),
+        ("file:/var/logs", True),
+        ("file://localhost/var/logs", True),
+        ("12:30/a.log", True),
+        ("a:b.log", True),
+        ("logs/s3://bucket", True),
+        ("C:/logs", True),
+        ("s3://bucket/logs", False),
+        ("s3a://bucket/logs", False),
+        ("gs://bucket/logs", False),
+        ("abfss://box@account.dfs.core.windows.net/logs", False),
+        ("hdfs:///logs", False),
+        ("dbfs:/mnt/logs", False),
+    ],
+)
+def test_a_path_is_local_unless_it_names_another_storage(uri, expected):
+    assert is_local(uri) is expected
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("/var/logs", "/var/logs"),
+        ("/var/logs/", "/var/logs"),
+        ("/var//logs/./a/../b", "/var/logs/b"),
+        ("/", "/"),
+        ("/var/a%20b", "/var/a%20b"),
+        ("/var/a?b#c", "/var/a?b#c"),
+        ("file:/var/logs", "/var/logs"),
+        ("file:///var/logs/", "/var/logs"),
+        ("file:///var//logs/../a", "/var/a"),
+        ("file://localhost/var/logs", "/var/logs"),
+        ("file:///var/a%20b", "/var/a b"),
+        ("file:///var/a+b", "/var/a+b"),
+        ("file:///var/100%25", "/var/100%"),
+        ("file:///var/a%2520b", "/var/a%20b"),
+        ("file:///var/a%23b%3Fc", "/var/a#b?c"),
+        ("file:///var/%C3%BC", "/var/ü"),
+        ("file:///var/ü", "/var/ü"),
+    ],
+)
+def test_a_local_path_is_absolute_and_only_uris_are_percent_decoded(uri, path):
+    assert local_path(uri) == path
+
+
+def test_a_relative_path_starts_at_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert local_path("logs/a.log") == f"{tmp_path}/logs/a.log"
+    assert local_path("../a.log") == f"{tmp_path.parent}/a.log"
+    assert normal(".") == str(tmp_path)
+
+
+def test_a_link_keeps_the_name_that_it_was_given(tmp_path):
+    write(tmp_path / "real" / "a.log")
+    (tmp_path / "link").symlink_to("real")
+    assert local_path(f"{tmp_path}/link/a.log") == f"{tmp_path}/link/a.log"
+
+
+@pytest.mark.parametrize(
+    ("spellings", "expected"),
+    [
+        (["/var/logs", "/var/logs/", "/var//logs", "/var/./logs", "file:///var/logs", "file:/var/logs/"], "/var/logs"),
+        (["/var/a b", "file:///var/a%20b"], "/var/a b"),
+        (["s3://bucket/logs", "s3://bucket/logs/", "s3://bucket/logs//"], "s3://bucket/logs"),
+        (["s3://bucket", "s3://bucket/"], "s3://bucket"),
+        (["dbfs:/mnt/logs", "dbfs:/mnt/logs/"], "dbfs:/mnt/logs"),
+        (["s3://bucket/a%20b"], "s3://bucket/a%20b"),
+    ],
+)
+def test_all_spellings_of_a_path_have_one_normal_form(spellings, expected):
+    assert [normal(uri) for uri in spellings] == [expected] * len(spellings)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/var/logs", "file:///var/logs"),
+        ("/var/a b%20ü", "file:///var/a b%20ü"),
+        ("/var/[a]{b}*?\\c", "file:///var/\\[a\\]\\{b\\}\\*\\?\\\\c"),
+        ("s3://bucket/a*", "s3://bucket/a\\*"),
+    ],
+)
+def test_spark_is_given_a_path_whose_pattern_characters_are_escaped(path, expected):
+    assert spark_path(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("file:/var/logs/a.log", "/var/logs/a.log"),
+        ("file:///var/logs/a.log", "/var/logs/a.log"),
+        ("/var/logs/a.log", "/var/logs/a.log"),
+        ("s3://bucket/file:/a.log", "s3://bucket/file:/a.log"),
+    ],
+)
+def test_a_path_from_spark_is_reported_without_the_scheme_of_local_files(path, expected):
+    assert reported_path(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (1_700_000_000, "2023-11-14T22:13:20Z"),
+        (1_700_000_000.999, "2023-11-14T22:13:20Z"),
+        (951_782_400, "2000-02-29T00:00:00Z"),
+    ],
+)
+def test_times_are_written_in_utc_to_the_second(seconds, text):
+    assert utc_text(seconds) == text
+
+
+# Listing
+
+
+def test_a_folder_is_searched_to_the_bottom(tmp_path):
+    names = ["a.log", "AWSLogs/1234/vpcflowlogs/eu-west-1/2026/11/22/b.log.gz", "x/y/z/no_extension", "x/empty/.keep"]
+    for name in names:
+        write(tmp_path / name)
+    assert listed(tmp_path, tmp_path) == sorted(names[:3])
+
+
+def test_a_folder_without_files_has_no_log_files(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert list_local(str(tmp_path)) == []
+
+
+def test_a_file_is_described_by_path_size_and_time_of_change(tmp_path):
+    path = write(tmp_path / "logs" / "a.log", b"x" * 1234)
+    os.utime(path, (0, 1_700_000_000.75))
+    expected = [LogFile(f"{tmp_path}/logs/a.log", 1234, "2023-11-14T22:13:20Z")]
+    assert list_local(str(path)) == expected
+    assert list_local(str(tmp_path)) == expected
+
+
+def test_a_file_is_described_the_same_however_its_path_is_spelled(tmp_path):
+    path = write(tmp_path / "a b" / "c.log", b"12")
+    (expected,) = list_local(str(path))
+    assert expected.path == f"{tmp_path}/a b/c.log"
+    assert list_local(f"file://{tmp_path}/a%20b/c.log") == [expected]
+    assert list_local(f"file:{tmp_path}/a%20b/") == [expected]
+    assert list_local(f"{tmp_path}//a b/../a b/") == [expected]
+
+
+def test_an_empty_file_is_listed(tmp_path):
+    write(tmp_path / "empty.log")
+    assert [file.size for file in list_local(str(tmp_path))] == [0]
+
+
+NAMES = [
+    "a b.log",
+    "a+b=c.log",
+    "100%.log",
+    "%20.log",
+    "größe.log",
+    "日.log",
+    "a*[b]?{c}.log",
+    "a,b'c\"d.log",
+    "a\\b",
+    "~x",
+    "a:b",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_may_hold_any_character(tmp_path, name):
+    path = write(tmp_path / f"dt={name}" / name, b"1")
+    assert [file.path for file in list_local(str(tmp_path))] == [str(path)]
+    assert [file.path for file in list_local(str(path))] == [str(path)]
+
+
+@pytest.mark.parametrize("first", ["_", "."])
+def test_files_and_folders_whose_names_begin_with_an_underscore_or_a_dot_are_left_out(tmp_path, first):
+    left_out = [f"{first}a.log", f"{first}b/c.log", f"{first}b/d/e.log", f"f/{first}g/h.log", f"f/{first}i"]
+    kept = ["f/j.log", f"k{first}/l{first}m.log", f"n{first}o"]
+    for name in left_out + kept:
+        write(tmp_path / name)
+    assert listed(tmp_path, tmp_path) == kept
+
+
+@pytest.mark.parametrize("name", ["_a.log", ".a.log", "_SUCCESS", ".a.log.crc"])
+def test_a_hidden_file_is_left_out_even_when_it_is_the_input_itself(tmp_path, name):
+    assert list_local(str(write(tmp_path / name, b"x"))) == []
+
+
+def test_only_the_names_below_an_input_can_hide_a_file(tmp_path):
+    write(tmp_path / "_landing" / ".copy" / "logs" / "a.log")
+    assert listed(tmp_path / "_landing" / ".copy" / "logs", tmp_path) == ["_landing/.copy/logs/a.log"]
+    assert listed(tmp_path / "_landing" / ".copy" / "logs" / "a.log", tmp_path) == ["_landing/.copy/logs/a.log"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("_a", True), (".a", True), ("_", True), ("a_", False), ("-a", False), ("a.b", False)]
+)
+def test_a_name_is_hidden_by_its_first_character(name, expected):
+    assert hidden(name) is expected
+
+
+def test_the_error_for_an_empty_input_names_it_and_the_rule():
+    error = empty_input("/var/logs")
+    assert str(error).startswith("no log file under input /var/logs: nothing is there, or only names that begin with")
+    assert error.exit_code == 3
+
+
+# Links
+
+
+def test_links_to_files_and_folders_are_followed(tmp_path):
+    write(tmp_path / "elsewhere" / "deep" / "a.log", b"123")
+    write(tmp_path / "elsewhere" / "b.log", b"4567")
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "folder").symlink_to(tmp_path / "elsewhere" / "deep")
+    (logs / "file.log").symlink_to("../elsewhere/b.log")
+    found = {os.path.relpath(file.path, logs): file.size for file in list_local(str(logs))}
+    assert found == {"folder/a.log": 3, "file.log": 4}
+
+
+def test_an_input_may_be_a_link(tmp_path):
+    write(tmp_path / "real" / "a.log")
+    (tmp_path / "link").symlink_to("real")
+    assert listed(tmp_path / "link", tmp_path) == ["link/a.log"]
+
+
+def test_the_same_bytes_under_two_names_are_two_files(tmp_path):
+    write(tmp_path / "a.log", b"1")
+    (tmp_path / "b.log").symlink_to("a.log")
+    (tmp_path / "c.log").hardlink_to(tmp_path / "a.log")
+    assert listed(tmp_path, tmp_path) == ["a.log", "b.log", "c.log"]
+
+
+def test_a_link_back_to_a_folder_above_ends(tmp_path):
+    write(tmp_path / "a" / "b" / "c.log")
+    (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "here").symlink_to(".")
+    assert listed(tmp_path, tmp_path) == ["a/b/c.log"]
+
+
+def test_a_link_to_nothing_is_listed_for_the_reader_to_name(tmp_path):
+    (tmp_path / "gone.log").symlink_to("nowhere")
+    (tmp_path / "self.log").symlink_to("self.log")
+    assert sorted(list_local(str(tmp_path)), key=lambda file: file.path) == [
+        LogFile(f"{tmp_path}/gone.log", 0),
+        LogFile(f"{tmp_path}/self.log", 0),
+    ]
+    assert list_local(str(tmp_path / "gone.log")) == [LogFile(f"{tmp_path}/gone.log", 0)]
+
+
+# What cannot be listed
+
+
+@pytest.mark.parametrize("uri", ["none", "none/", "a.log/none", "none/a.log"])
+def test_an_input_that_is_not_there_is_an_error(tmp_path, uri):
+    write(tmp_path / "a.log")
+    with pytest.raises(InputError, match=f"^input {tmp_path}/{uri} does not exist; check the path$") as caught:
+        list_local(f"{tmp_path}/{uri}")
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("pattern", ["*.log", "2026/??/a.log", "[ab].log", "{a,b}.log"])
+def test_a_pattern_is_not_expanded_and_the_error_says_so(tmp_path, pattern):
+    write(tmp_path / "a.log")
+    with pytest.raises(InputError) as caught:
+        list_local(f"{tmp_path}/{pattern}")
+    assert str(caught.value) == (
+        f"input {tmp_path}/{pattern} does not exist; patterns are not expanded: give the folder, or several --input"
+    )
+
+
+def test_a_pipe_is_an_error_and_is_not_opened(tmp_path):
+    write(tmp_path / "a.log")
+    os.mkfifo(tmp_path / "pipe")
+    for uri in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(InputError, match=f"^{tmp_path}/pipe is no regular file .*; copy the log into a file$"):
+            list_local(str(uri))
+
+
+def test_a_hidden_pipe_is_left_out_as_all_that_is_hidden(tmp_path):
+    write(tmp_path / "a.log")
+    os.mkfifo(tmp_path / "_pipe")
+    assert listed(tmp_path, tmp_path) == ["a.log"]
+
+
+# Readers
+
+LOCAL = ["logs", "/var/logs", "file:///var/logs"]
+MIXED = ["logs", "hdfs://namenode/logs"]
+
+
+@pytest.mark.parametrize(
+    ("reader", "inputs", "expected"),
+    [
+        ("auto", LOCAL, "direct"),
+        ("auto", ["hdfs://namenode/logs"], "spark"),
+        ("auto", MIXED, "spark"),
+        ("auto", MIXED[::-1], "spark"),
+        ("auto", ["s3://bucket/logs"], "spark"),
+        ("direct", LOCAL, "direct"),
+        ("spark", LOCAL, "spark"),
+        ("spark", MIXED, "spark"),
+    ],
+)
+def test_auto_is_direct_for_local_paths_and_spark_for_the_rest(reader, inputs, expected):
+    assert resolve_reader(reader, inputs) == expected
+
+
+@pytest.mark.parametrize("inputs", [MIXED, ["dbfs:/logs", "hdfs://namenode/logs"][::-1]])
+def test_the_direct_reader_does_not_open_every_storage(inputs):
+    with pytest.raises(UsageError, match="and hdfs://namenode/logs is none; use --reader spark") as caught:
+        resolve_reader("direct", inputs)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("reader", "hint"), [("drect", r" \(did you mean direct\?\)"), ("pandas", "")])
+def test_an_unknown_reader_is_wrong_usage(reader, hint):
+    expected = f"^unknown reader '{reader}'{hint}; use one of auto, direct, spark$"
+    with pytest.raises(UsageError, match=expected) as caught:
+        resolve_reader(reader, LOCAL)
+    assert caught.value.exit_code == 2

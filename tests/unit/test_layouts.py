@@ -1,0 +1,312 @@
+"""Which layout a file has: header lines, default formats, and layouts that a person gives."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from flowspark.errors import BadFile, InputError, UsageError
+from flowspark.layouts import (
+    SHORT_NAMES,
+    check_countable,
+    countable,
+    default_layout,
+    header_layout,
+    headerless_layout,
+    parse_layout,
+    split_line,
+)
+
+V2 = tuple(
+    """version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action
+    log-status""".split()
+)
+V3 = (*V2, *"vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr".split())
+V4 = (*V3, *"region az-id sublocation-type sublocation-id".split())
+V5 = (*V4, *"pkt-src-aws-service pkt-dst-aws-service flow-direction traffic-path".split())
+TGW = tuple(
+    """version resource-type account-id tgw-id tgw-attachment-id tgw-src-vpc-account-id tgw-dst-vpc-account-id
+    tgw-src-vpc-id tgw-dst-vpc-id tgw-src-subnet-id tgw-dst-subnet-id tgw-src-eni tgw-dst-eni tgw-src-az-id
+    tgw-dst-az-id tgw-pair-attachment-id srcaddr dstaddr srcport dstport protocol packets bytes start end log-status
+    type packets-lost-no-route packets-lost-blackhole packets-lost-mtu-exceeded packets-lost-ttl-expired tcp-flags
+    region flow-direction pkt-src-aws-service pkt-dst-aws-service""".split()
+)
+RECORD = b"2 123456789010 eni-0a 10.0.0.1 10.0.0.2 49153 443 6 10 840 1700000000 1700000060 ACCEPT OK"
+TGW_RECORD = b" ".join([b"6", *[b"-"] * 24, b"OK", *[b"-"] * 10])
+
+
+# Lines
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        (b"a b", [b"a", b"b"]),
+        (b" \ta \t b\t", [b"a", b"b"]),
+        (b"", []),
+        (b" \t", []),
+        (b"a\rb \x0b \x00 \xc2\xa0", [b"a\rb", b"\x0b", b"\x00", b"\xc2\xa0"]),
+    ],
+)
+def test_rule_3_values_are_separated_by_spaces_and_tabs_alone(line, values):
+    assert split_line(line) == values
+
+
+# Headers
+
+
+@pytest.mark.parametrize(
+    ("line", "layout"),
+    [
+        pytest.param(" ".join(V2).encode(), V2, id="version 2"),
+        pytest.param(" ".join(V5).encode(), V5, id="version 5"),
+        pytest.param(" ".join(TGW).encode(), TGW, id="Transit Gateway"),
+        pytest.param(b"log-status", ("log-status",), id="one field"),
+        pytest.param(b" \tdstport\t protocol  ", ("dstport", "protocol"), id="blanks"),
+        pytest.param(b"srcport bytes", ("srcport", "bytes"), id="a header all the same, though it cannot be counted"),
+        pytest.param(b"dstport protocol new-field", ("dstport", "protocol", "new-field"), id="two of three are known"),
+        pytest.param(
+            b"a1 dstport b-2- protocol log-status", ("a1", "dstport", "b-2-", "protocol", "log-status"), id="3 of 5"
+        ),
+    ],
+)
+def test_a_header_is_distinct_names_of_which_more_than_half_are_known(line, layout):
+    assert header_layout(line) == layout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b" \t ", id="blanks"),
+        pytest.param(RECORD, id="a record"),
+        pytest.param(TGW_RECORD, id="a Transit Gateway record"),
+        pytest.param(b"dstport new-field", id="only half are known"),
+        pytest.param(b"dstport protocol new-one new-two", id="half of four"),
+        pytest.param(b"hello world", id="names, but none is known"),
+        pytest.param(b"dstport protocol dstport", id="a name twice"),
+        pytest.param(b"dstport protocol new-field new-field log-status", id="an unknown name twice"),
+        pytest.param(b"DSTPORT PROTOCOL", id="upper case"),
+        pytest.param(b"dstport Protocol log-status", id="a capital letter"),
+        pytest.param(b"dstport protocol log_status", id="an underscore"),
+        pytest.param(b"dstport protocol 2nd", id="a digit first"),
+        pytest.param(b"-dstport protocol log-status", id="a hyphen first"),
+        pytest.param(b"dstport,protocol,log-status", id="commas"),
+        pytest.param(b"${dstport} ${protocol}", id="AWS's own notation is for --layout"),
+        pytest.param(b"dstport protocol \xc3\xa9", id="not ASCII"),
+        pytest.param(b"\xc3\xa9 dstport protocol", id="not ASCII at the start"),
+        pytest.param(b"dstport protocol \xff", id="not UTF-8"),
+        pytest.param(b"dstport protocol\x0b", id="a vertical tab is data"),
+        pytest.param(b"dstport protocol log-status -", id="a missing value"),
+    ],
+)
+def test_any_other_line_is_no_header(line):
+    assert header_layout(line) is None
+
+
+# Default formats
+
+
+def test_a_record_of_version_2_has_14_values_begins_with_2_and_ends_with_a_status():
+    assert default_layout(RECORD) == V2
+
+
+@pytest.mark.parametrize("status", [b"OK", b"NODATA", b"SKIPDATA"])
+def test_each_valid_status_makes_a_default_format(status):
+    assert default_layout(RECORD.replace(b"OK", status)) == V2
+    assert default_layout(TGW_RECORD.replace(b"OK", status)) == TGW
+
+
+def test_blanks_do_not_matter_to_a_default_format():
+    assert default_layout(b"\t " + RECORD.replace(b" ", b" \t ") + b"  ") == V2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(RECORD + b" vpc-0a", id="15 values"),
+        pytest.param(RECORD.replace(b" ACCEPT", b""), id="13 values"),
+        pytest.param(b"3" + RECORD[1:], id="another version"),
+        pytest.param(b"02" + RECORD[1:], id="a version that is spelled otherwise"),
+        pytest.param(RECORD.replace(b"OK", b"ok"), id="a status in lower case"),
+        pytest.param(RECORD.replace(b"OK", b"-"), id="no status"),
+        pytest.param(RECORD.replace(b"ACCEPT OK", b"OK ACCEPT"), id="a status in another place"),
+        pytest.param(b"6" + RECORD[1:], id="version 6 with 14 values"),
+        pytest.param(b"2" + TGW_RECORD[1:], id="version 2 with 36 values"),
+        pytest.param(TGW_RECORD + b" -", id="37 values"),
+        pytest.param(TGW_RECORD[:-2], id="35 values"),
+        pytest.param(TGW_RECORD.replace(b"- OK -", b"OK - -"), id="a Transit Gateway status one place too early"),
+        pytest.param(b"\xff" + RECORD[1:], id="not UTF-8"),
+    ],
+)
+def test_a_record_in_any_other_format_is_not_guessed(line):
+    assert default_layout(line) is None
+
+
+# Layouts that are given
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("v2", 14),
+        ("v3", 21),
+        ("v4", 25),
+        ("v5", 29),
+        ("v7", 39),
+        ("v8", 40),
+        ("v9", 41),
+        ("v10", 42),
+        ("v11", 54),
+        ("tgw", 36),
+    ],
+)
+def test_a_short_name_stands_for_so_many_fields(name, fields):
+    layout = parse_layout(name)
+    assert len(layout) == len(set(layout)) == fields
+
+
+def test_there_are_ten_short_names():
+    assert list(SHORT_NAMES) == ["v2", "v3", "v4", "v5", "tgw", "v7", "v8", "v9", "v10", "v11"]
+
+
+@pytest.mark.parametrize(("name", "layout"), [(" v2 ", V2), ("v3", V3), ("v4", V4), ("v5", V5), ("tgw", TGW)])
+def test_a_short_name_stands_for_the_fields_in_the_order_of_aws(name, layout):
+    assert parse_layout(name) == layout
+
+
+def test_a_later_version_goes_on_where_the_one_before_ends():
+    names = ["v2", "v3", "v4", "v5", "v7", "v8", "v9", "v10", "v11"]
+    for shorter, longer in pairwise(names):
+        assert parse_layout(longer)[: len(parse_layout(shorter))] == parse_layout(shorter)
+    assert parse_layout("v8")[-1] == "reject-reason"
+    assert parse_layout("v9")[-1] == "resource-id"
+    assert parse_layout("v10")[-1] == "encryption-status"
+
+
+PORTS_AND_STATUS = ("dstport", "protocol", "log-status")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dstport protocol log-status",
+        "dstport protocol log_status",
+        "  dstport\tprotocol \n log-status ",
+        "${dstport} ${protocol} ${log-status}",
+        "${dstport} ${protocol} ${log_status}",
+        "${dstport}${protocol}${log-status}",
+        "${ dstport } ${protocol}\t${log-status}",
+        "dstport ${protocol} log_status",
+    ],
+)
+def test_fields_are_named_with_hyphens_or_underscores_or_as_aws_writes_them(text):
+    assert parse_layout(text) == PORTS_AND_STATUS
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("log-status", ("log-status",)),
+        ("${log_status}", ("log-status",)),
+        ("protocol dstport", ("protocol", "dstport")),
+        ("new-field new_one log-status", ("new-field", "new-one", "log-status")),
+        ("pkt_src_aws_service instance-tag-2 log-status", ("pkt-src-aws-service", "instance-tag-2", "log-status")),
+    ],
+)
+def test_a_layout_keeps_its_order_and_fields_that_are_not_known(text, layout):
+    assert parse_layout(text) == layout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the layout is empty; give the field names in order, or one of v2, v3, v4, v5, tgw, v7, v8, v9, v10, v11"),
+        (" \t", "the layout is empty"),
+        ("${}", "the layout is empty"),
+        ("v6", "unknown layout 'v6'; give the field names in order, or one of v2, v3, v4, v5, tgw, v7"),
+        ("v1", "unknown layout 'v1'"),
+        ("v12", "unknown layout 'v12' (did you mean v2?)"),
+        ("tgww", "unknown layout 'tgww' (did you mean tgw?)"),
+        ("lgo-status", "unknown layout 'lgo-status' (did you mean log-status?)"),
+        ("dstport,protocol", "unknown layout 'dstport,protocol'"),
+        ("dstport, protocol", "'dstport,' in the layout is not a field name (did you mean dstport?)"),
+        ("DSTPORT protocol", "'DSTPORT' in the layout is not a field name (did you mean dstport?)"),
+        ("dstport ${protocol", "'${protocol' in the layout is not a field name (did you mean protocol?)"),
+        ("log-status 2x", "'2x' in the layout is not a field name"),
+        ("log-status -", "'-' in the layout is not a field name"),
+        ("log-status é", "'é' in the layout is not a field name"),
+        ("dstport protocol dstport", "the layout names a field more than once: dstport"),
+        ("log-status bytes log_status ${bytes}", "the layout names a field more than once: bytes, log-status"),
+        ("srcport bytes", "the layout has neither log-status nor both dstport and protocol"),
+        ("dstport bytes", "the layout has neither log-status nor both dstport and protocol"),
+        ("protocol", "the layout has neither log-status nor both dstport and protocol"),
+    ],
+)
+def test_a_layout_that_cannot_be_is_wrong_usage(text, message):
+    with pytest.raises(UsageError) as caught:
+        parse_layout(text)
+    assert str(caught.value).startswith(message)
+    assert caught.value.exit_code == 2
+
+
+# Rule 10: a layout must tell what is a flow
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        (("log-status",), True),
+        (("dstport", "protocol"), True),
+        (("protocol", "bytes", "dstport"), True),
+        (("bytes", "log-status"), True),
+        (("dstport",), False),
+        (("protocol", "srcport"), False),
+        (("action", "bytes"), False),
+        ((), False),
+    ],
+)
+def test_rule_10_a_layout_needs_a_status_or_both_port_and_protocol(layout, expected):
+    assert countable(layout) is expected
+
+
+def test_rule_10_a_header_that_cannot_be_counted_makes_a_bad_file():
+    assert check_countable(PORTS_AND_STATUS) == PORTS_AND_STATUS
+    with pytest.raises(BadFile, match="layout 'srcport bytes' has neither log-status nor both dstport and protocol"):
+        check_countable(("srcport", "bytes"))
+
+
+# Files without a header
+
+
+def test_a_given_layout_speaks_for_a_file_without_a_header():
+    assert headerless_layout(b"443 6 OK", PORTS_AND_STATUS) == PORTS_AND_STATUS
+    assert headerless_layout(RECORD, PORTS_AND_STATUS) == PORTS_AND_STATUS
+
+
+@pytest.mark.parametrize(("record", "layout"), [(RECORD, V2), (TGW_RECORD, TGW)])
+def test_without_a_given_layout_a_default_format_is_recognised(record, layout):
+    assert headerless_layout(record, None) == layout
+
+
+@pytest.mark.parametrize(
+    ("line", "impression"),
+    [
+        (b"PAR1\x15\x04", "no layout: this is a Parquet file, and flowspark reads text logs"),
+        (b'{"messageType":"DATA_MESSAGE"}', "no layout: this is JSON (a CloudWatch or Firehose delivery)"),
+        (b"2026-11-22T05:00:00.000Z " + RECORD, "no layout: an ISO time in front of each record (a CloudWatch export)"),
+        (b"2026-11-22T05:00:00Z 2 x", "no layout: an ISO time in front of each record (a CloudWatch export)"),
+        (b"443 6 OK", "no layout: no header, and the first line (3 values) is in no default format of AWS"),
+        (b"  hello\t world ", "no layout: no header, and the first line (2 values) is in no default format of AWS"),
+        (RECORD + b" vpc-0a", "no layout: no header, and the first line (15 values) is in no default format of AWS"),
+    ],
+)
+def test_rule_10_a_file_without_a_layout_is_bad_and_the_message_says_what_it_looks_like(line, impression):
+    with pytest.raises(BadFile) as caught:
+        headerless_layout(line, None)
+    assert str(caught.value).startswith(impression)
+    assert str(caught.value).endswith("; give --layout for files without a header, or leave the file out")
+    assert isinstance(caught.value, InputError)
+    assert caught.value.exit_code == 3

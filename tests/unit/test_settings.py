@@ -1,0 +1,316 @@
+"""The settings of a run: defaults, then the TOML file, then the flags; and what cannot be a setting."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from flowspark.errors import UsageError
+from flowspark.settings import NAMES, Settings, load_settings
+
+NEEDED = {"input": ["logs"], "lookup": "tags.csv", "output": "out"}
+NEEDED_TOML = "input = 'logs'\nlookup = 'tags.csv'\noutput = 'out'\n"
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes a TOML file, and returns its path."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "job.toml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def refusal(flags: dict[str, object], path: str | None = None) -> str:
+    """The message that settings are refused with."""
+    with pytest.raises(UsageError) as caught:
+        load_settings(flags, path)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+# Defaults < TOML < flags
+
+
+def test_what_is_not_given_has_the_defaults_of_the_design():
+    settings = load_settings(NEEDED)
+    assert settings == Settings(
+        input=("logs",),
+        lookup="tags.csv",
+        output="out",
+        output_format="csv",
+        layout=None,
+        reader="auto",
+        on_bad_file="fail",
+        max_reject_ratio=Decimal("0.01"),
+        on_conflict="all",
+        log_level="INFO",
+    )
+
+
+OTHERS = [
+    # name, in TOML, what that means, as a flag, what that means
+    ("input", "['a', 'b']", ("a", "b"), ["c"], ("c",)),
+    ("lookup", "'a.csv'", "a.csv", "b.csv", "b.csv"),
+    ("output", "'a'", "a", "b", "b"),
+    ("output_format", "'parquet'", "parquet", "csv", "csv"),
+    ("layout", "'v3'", "v3", "v5", "v5"),
+    ("reader", "'spark'", "spark", "direct", "direct"),
+    ("on_bad_file", "'skip'", "skip", "fail", "fail"),
+    ("max_reject_ratio", "0.5", Decimal("0.5"), "0.25", Decimal("0.25")),
+    ("on_conflict", "'first'", "first", "last", "last"),
+    ("log_level", "'DEBUG'", "DEBUG", "ERROR", "ERROR"),
+]
+
+
+def test_every_setting_is_tried_in_both_places():
+    assert [name for name, *_ in OTHERS] == list(NAMES)
+
+
+@pytest.mark.parametrize(("name", "text", "from_file", "flag", "from_flag"), OTHERS)
+def test_the_file_wins_over_the_defaults_and_a_flag_over_the_file(config, name, text, from_file, flag, from_flag):
+    path = config(f"{name} = {text}\n")
+    needed = {key: value for key, value in NEEDED.items() if key != name}
+    assert getattr(load_settings(needed, path), name) == from_file
+    assert getattr(load_settings(needed | {name: None}, path), name) == from_file
+    assert getattr(load_settings(needed | {name: flag}, path), name) == from_flag
+
+
+def test_a_flag_changes_nothing_but_its_own_setting(config):
+    path = config(NEEDED_TOML + "reader = 'spark'\nlayout = 'tgw'\n")
+    settings = load_settings({"output": "elsewhere", "reader": None}, path)
+    assert settings == Settings(("logs",), "tags.csv", "elsewhere", reader="spark", layout="tgw")
+
+
+def test_inputs_as_flags_replace_those_of_the_file_and_are_not_added(config):
+    settings = load_settings({"input": ["c"]}, config(NEEDED_TOML.replace("'logs'", "['a', 'b']")))
+    assert settings.input == ("c",)
+
+
+def test_the_flags_and_what_they_hold_are_left_as_they_were(config):
+    flags = {"input": ["logs"], "lookup": "tags.csv", "output": "out", "reader": None, "layout": None}
+    load_settings(flags, config("reader = 'spark'\n"))
+    assert flags == {"input": ["logs"], "lookup": "tags.csv", "output": "out", "reader": None, "layout": None}
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("'logs'", ("logs",)),
+        ("['logs']", ("logs",)),
+        ("['b', 'a', 'b']", ("b", "a", "b")),
+        ("'s3://bucket/a b,c'", ("s3://bucket/a b,c",)),
+    ],
+)
+def test_an_input_in_toml_is_a_text_or_a_list_of_texts(config, text, expected):
+    path = config(f"input = {text}\nlookup = 'tags.csv'\noutput = 'out'\n")
+    assert load_settings({}, path).input == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "1", "0.0", "1.0", "0.01", "0.010", "1e-3", "0.1000000000000000055", "0.3333333333333333333"]
+)
+def test_the_ratio_is_kept_as_the_decimal_written(config, text):
+    from_file = load_settings(NEEDED, config(f"max_reject_ratio = {text}\n")).max_reject_ratio
+    from_flag = load_settings(NEEDED | {"max_reject_ratio": text}).max_reject_ratio
+    for ratio in (from_file, from_flag):
+        assert isinstance(ratio, Decimal)
+        assert str(ratio) == str(Decimal(text))
+
+
+def test_the_ratio_has_no_binary_rounding(config):
+    ratio = load_settings(NEEDED, config("max_reject_ratio = 0.1\n")).max_reject_ratio
+    assert ratio * 10 == 1
+    assert ratio * 3 == Decimal("0.3")
+
+
+@pytest.mark.parametrize(
+    "text", ["-0.01", "1.01", "2", "-1", "nan", "inf", "-inf", "1.0000000000000000000000001", "-1e-30"]
+)
+def test_a_ratio_outside_0_to_1_is_wrong_usage(config, text):
+    from_file = refusal(NEEDED, config(f"max_reject_ratio = {text}\n"))
+    from_flag = refusal(NEEDED | {"max_reject_ratio": text})
+    for message in (from_file, from_flag):
+        assert message.startswith("max_reject_ratio is a share from 0 to 1, not ")
+
+
+@pytest.mark.parametrize("text", ["", "1%", "a tenth", "0,01", "1/100", "sNaN", "1e9999999999999999999"])
+def test_a_ratio_that_is_no_number_is_wrong_usage(text):
+    message = refusal(NEEDED | {"max_reject_ratio": text})
+    assert message == f"max_reject_ratio is a share from 0 to 1, not {text}"
+
+
+@pytest.mark.parametrize("text", ["true", "false", "[0.1]", "{share = 0.1}", "2026-11-22"])
+def test_a_ratio_of_the_wrong_type_is_wrong_usage(config, text):
+    message = refusal(NEEDED, config(f"max_reject_ratio = {text}\n"))
+    assert message.startswith("max_reject_ratio is a share from 0 to 1, not ")
+
+
+@pytest.mark.parametrize("level", ["debug", "DEBUG", "Debug"])
+def test_the_log_level_is_taken_in_any_case(level):
+    assert load_settings(NEEDED | {"log_level": level}).log_level == "DEBUG"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("output_format", "parket", "output_format is one of csv, parquet, not 'parket' (did you mean parquet?)"),
+        ("output_format", "json", "output_format is one of csv, parquet, not 'json'"),
+        ("output_format", "CSV", "output_format is one of csv, parquet, not 'CSV'"),
+        ("reader", "sprak", "reader is one of auto, direct, spark, not 'sprak' (did you mean spark?)"),
+        ("reader", "", "reader is one of auto, direct, spark, not ''"),
+        ("on_bad_file", "skipp", "on_bad_file is one of fail, skip, not 'skipp' (did you mean skip?)"),
+        ("on_bad_file", "ignore", "on_bad_file is one of fail, skip, not 'ignore'"),
+        ("on_conflict", "frist", "on_conflict is one of all, first, last, error, not 'frist' (did you mean first?)"),
+        ("on_conflict", "none", "on_conflict is one of all, first, last, error, not 'none'"),
+        ("log_level", "warn", "log_level is one of DEBUG, INFO, WARNING, ERROR, not 'WARN' (did you mean WARNING?)"),
+        ("log_level", "loud", "log_level is one of DEBUG, INFO, WARNING, ERROR, not 'LOUD'"),
+    ],
+)
+def test_a_value_that_is_not_among_the_choices_is_wrong_usage(config, name, value, message):
+    assert refusal(NEEDED | {name: value}) == message
+    assert refusal(NEEDED, config(f"{name} = '{value}'\n")) == message
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ("v6", "unknown layout 'v6'"),
+        ("lgo-status", "unknown layout 'lgo-status' (did you mean log-status?)"),
+        ("", "the layout is empty"),
+        ("srcport bytes", "the layout has neither log-status nor both dstport and protocol"),
+    ],
+)
+def test_a_layout_that_cannot_be_is_wrong_usage(config, layout, message):
+    assert refusal(NEEDED | {"layout": layout}).startswith(message)
+    assert refusal(NEEDED, config(f"layout = '{layout}'\n")).startswith(message)
+
+
+@pytest.mark.parametrize("layout", ["v2", "tgw", "${dstport} ${protocol}", "dstport protocol log_status new-field"])
+def test_a_layout_is_kept_as_it_was_given(layout):
+    assert load_settings(NEEDED | {"layout": layout}).layout == layout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lookup = 5", "lookup is a text, not 5"),
+        ("lookup = ['tags.csv']", "lookup is a text, not ['tags.csv']"),
+        ("output = true", "output is a text, not True"),
+        ("output_format = ['csv']", "output_format is a text, not ['csv']"),
+        ("layout = ['dstport', 'protocol']", "layout is a text, not ['dstport', 'protocol']"),
+        ("reader = 1", "reader is a text, not 1"),
+        ("on_bad_file = false", "on_bad_file is a text, not False"),
+        ("on_conflict = {all = 1}", "on_conflict is a text, not {'all': 1}"),
+        ("log_level = 20", "log_level is a text, not 20"),
+        ("input = 5", "input is a path, or a list of paths"),
+        ("input = [5]", "input is a path, or a list of paths"),
+        ("input = ['logs', 5]", "input is a path, or a list of paths"),
+        ("input = ['logs', '']", "input is a path, or a list of paths"),
+        ("input = [['logs']]", "input is a path, or a list of paths"),
+        ("input = {logs = 'x'}", "input is a path, or a list of paths"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_wrong_usage(config, text, message):
+    name = text.split()[0]
+    assert refusal({key: value for key, value in NEEDED.items() if key != name}, config(text)) == message
+
+
+# What must be there
+
+
+@pytest.mark.parametrize(
+    ("flags", "missing"),
+    [
+        ({}, "--input, --lookup, --output"),
+        ({"input": ["logs"]}, "--lookup, --output"),
+        ({"input": ["logs"], "output": "out"}, "--lookup"),
+        ({"lookup": "tags.csv", "output": "out"}, "--input"),
+        ({"input": ["logs"], "lookup": "tags.csv", "output": None}, "--output"),
+        ({"input": [], "lookup": "tags.csv", "output": "out"}, "--input"),
+        ({"input": ["logs"], "lookup": "", "output": ""}, "--lookup, --output"),
+    ],
+)
+def test_without_an_input_a_lookup_or_an_output_all_that_is_missing_is_named(flags, missing):
+    assert refusal(flags) == f"{missing} is missing; give it as a flag or in the --config file"
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "reader = 'spark'\n"])
+def test_a_file_that_lacks_them_does_not_help(config, text):
+    assert refusal({}, config(text)).startswith("--input, --lookup, --output is missing")
+
+
+def test_what_the_flags_lack_may_be_in_the_file(config):
+    assert load_settings({"output": "out"}, config("input = 'logs'\nlookup = 'tags.csv'\n")) == load_settings(NEEDED)
+
+
+# The file
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("lokup", " (did you mean lookup?)"),
+        ("inputs", " (did you mean input?)"),
+        ("max-reject-ratio", " (did you mean max_reject_ratio?)"),
+        ("on_badfile", " (did you mean on_bad_file?)"),
+        ("config", ""),
+        ("zzz", ""),
+    ],
+)
+def test_an_unknown_key_is_wrong_usage_with_a_hint(config, key, hint):
+    path = config(f"{NEEDED_TOML}{key} = 'x'\n")
+    keys = ", ".join(NAMES)
+    assert refusal({}, path) == f"config file {path}: unknown key {key}{hint}; keys: {keys}"
+
+
+def test_a_table_is_an_unknown_key(config):
+    path = config(f"{NEEDED_TOML}[job]\nreader = 'spark'\n")
+    assert refusal({}, path).startswith(f"config file {path}: unknown key job; keys: input, lookup, output")
+
+
+def test_a_file_that_is_missing_is_wrong_usage(tmp_path):
+    path = str(tmp_path / "none.toml")
+    assert refusal(NEEDED, path) == f"config file {path} cannot be read: No such file or directory; check the path"
+
+
+def test_a_folder_for_a_file_is_wrong_usage(tmp_path):
+    path = str(tmp_path)
+    assert refusal(NEEDED, path) == f"config file {path} cannot be read: Is a directory; check the path"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"input = \n", id="no value"),
+        pytest.param(b"input: logs\n", id="YAML"),
+        pytest.param(b"input = logs\n", id="no quotes"),
+        pytest.param(b'input = "logs\n', id="an open quote"),
+        pytest.param(b'reader = "spark"\nreader = "auto"\n', id="a key twice"),
+        pytest.param(b"max_reject_ratio = .5\n", id="a number that is none in TOML"),
+        pytest.param(b"input = 'caf\xe9'\n", id="not UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_wrong_usage(tmp_path, content):
+    path = tmp_path / "job.toml"
+    path.write_bytes(content)
+    assert refusal(NEEDED, str(path)).startswith(f"config file {path} is no TOML: ")
+
+
+def test_the_file_is_read_as_utf8(tmp_path):
+    path = tmp_path / "jöb.toml"
+    path.write_bytes("input = 'prüfung/日'\n".encode())
+    assert load_settings({"lookup": "l", "output": "o"}, str(path)).input == ("prüfung/日",)
+
+
+def test_paths_in_the_file_stay_as_written(config):
+    path = config("input = 'logs/../more/'\nlookup = 's3://bucket//tags.csv'\noutput = '~/out'\n")
+    settings = load_settings({}, path)
+    assert settings == Settings(("logs/../more/",), "s3://bucket//tags.csv", "~/out")
