@@ -48,6 +48,7 @@ def listed(uri: Path | str, below: Path) -> list[str]:
         ("file://localhost/var/logs", True),
         ("12:30/a.log", True),
         ("a:b.log", True),
+        ("flows:today.log", True),
         ("logs/s3://bucket", True),
         ("C:/logs", True),
         ("s3://bucket/logs", False),
@@ -134,6 +135,7 @@ def test_spark_is_given_a_path_whose_pattern_characters_are_escaped(path, expect
     [
         ("file:/var/logs/a.log", "/var/logs/a.log"),
         ("file:///var/logs/a.log", "/var/logs/a.log"),
+        ("file:/var/file:a.log", "/var/file:a.log"),
         ("/var/logs/a.log", "/var/logs/a.log"),
         ("s3://bucket/file:/a.log", "s3://bucket/file:/a.log"),
     ],

@@ -99,6 +99,7 @@ def test_rule_3_the_same_table_in_other_clothes(content):
         ('"the ""new"" web"', 'the "new" web'),
         ('"two\nlines"', "two\nlines"),
         ('"two\r\nlines"', "two\nlines"),
+        ('"a\rb"', "a\rb"),
         ('""""', '"'),
         ("a b", "a b"),
         ("a\tb", "a\tb"),

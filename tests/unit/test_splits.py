@@ -29,9 +29,8 @@ def bytes_of(split: Split) -> int:
     return sum(file.size for file in split)
 
 
-SIZES = st.lists(
-    st.one_of(st.just(0), st.integers(0, 1000), st.integers(0, 10 * MB), st.integers(0, 3000 * MB)), max_size=60
-)
+LARGEST = st.sampled_from([1000, 10 * MB, 60 * MB, 3000 * MB])
+SIZES = LARGEST.flatmap(lambda largest: st.lists(st.one_of(st.just(0), st.integers(0, largest)), max_size=60))
 
 
 @given(SIZES)
@@ -87,6 +86,14 @@ def test_the_heaviest_split_comes_first(sizes):
     # a file's weight is its bytes and a fixed cost, the same for all: of splits with as many files, the bytes decide
     for one, other in pairwise(splits):
         assert bytes_of(one) >= bytes_of(other) or len(one) > len(other)
+
+
+def test_the_heaviest_split_need_not_hold_the_largest_file():
+    # 125 MB at 64 MB a split are two splits: 50, then 40, then 35 beside the lighter of them
+    assert paths(pack(files(50 * MB, 40 * MB, 35 * MB))) == [
+        ["/logs/0000001.log", "/logs/0000002.log"],
+        ["/logs/0000000.log"],
+    ]
 
 
 def test_of_large_files_the_largest_is_a_split_of_its_own_and_comes_first():
