@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED, VANISHED
+from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED
 from flowspark.errors import CheckError, InputError
 from flowspark.fields import FIELDS
+from flowspark.storage import VANISHED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -30,7 +32,7 @@ class Books:
         flows_without_ports: flows whose dstport or protocol is missing.
         layouts: how many files that were read have each layout.
         bad_files: path and error of each file that could not be read to its end.
-        vanished: the bad files among them that left no audit.
+        vanished: the bad files among them that left no audit: Spark's reader could not hand them over.
         unbalanced: files whose own lines do not add up.
     """
 
@@ -68,8 +70,14 @@ class Books:
         return {"files": self.files, **{kind: self.totals[kind] for kind in KINDS}, "rejected": self.rejected}
 
 
-def read_books(scan: DataFrame, listed: list[str]) -> Books:
-    """The books of a stored scan of the listed files, in one Spark job; what is wrong, if anything, in a second."""
+def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str], str] = lambda _: VANISHED) -> Books:
+    """The books of a stored scan of the listed files, in one Spark job; what is wrong, if anything, in a second.
+
+    Args:
+        scan: the stored scan.
+        listed: the paths of all files that were to be read.
+        why_unread: tells what is wrong with a file that has left no audit; asked for the first few of them.
+    """
     from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
     books = Books(len(listed))
@@ -98,12 +106,12 @@ def read_books(scan: DataFrame, listed: list[str]) -> Books:
             books.layouts.update(dict.fromkeys(row["layouts"], row["rows"]))
     audits = sum(row["rows"] for row in rows if row["status"] is not None)
     if audits < len(listed) or any(row["status"] == SKIPPED or row["unbalanced"] for row in rows):
-        _read_faults(books, scan.where(F.col("file").isNotNull()).select("file.*"), listed)
+        _read_faults(books, scan.where(F.col("file").isNotNull()).select("file.*"), listed, why_unread)
     return books
 
 
-def _read_faults(books: Books, audits: DataFrame, listed: list[str]) -> None:
-    """Bad files, files that do not balance, and those that Spark's reader no longer found: they left no audit."""
+def _read_faults(books: Books, audits: DataFrame, listed: Sequence[str], why_unread: Callable[[str], str]) -> None:
+    """Bad files, files that do not balance, and those that Spark's reader could not hand over: they left no audit."""
     seen = set()
     for row in audits.orderBy("path").toLocalIterator():
         seen.add(row["path"])
@@ -112,7 +120,8 @@ def _read_faults(books: Books, audits: DataFrame, listed: list[str]) -> None:
         elif row["lines"] != sum(row[name] for name in (*KINDS[1:], *REJECT_REASONS)):
             books.unbalanced.append(row["path"])
     books.vanished = [path for path in listed if path not in seen]
-    books.bad_files |= dict.fromkeys(books.vanished, VANISHED)
+    books.bad_files |= {path: why_unread(path) for path in books.vanished[:_SHOWN]}
+    books.bad_files |= dict.fromkeys(books.vanished[_SHOWN:], "could not be read by Spark; run again")
     books.bad_files = dict(sorted(books.bad_files.items()))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import flowspark
-from flowspark.errors import FlowsparkError, did_you_mean
+from flowspark.errors import FlowsparkError, cause, did_you_mean
 from flowspark.settings import LOG_LEVELS, NAMES, Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--input", action="append", metavar="URI", help="a log file or folder; may be repeated")
     flags.add_argument("--lookup", metavar="URI", help="the lookup table, CSV with dstport, protocol and tag")
     flags.add_argument("--output", metavar="URI", help="where the results go; each run replaces its own interval there")
+    flags.add_argument("--interval", metavar="DAY|HOUR", help="a UTC day, 2026-11-22, or hour, 2026-11-22T05")
+    for name in ("account", "region", "flow-log-id"):
+        flags.add_argument(f"--{name}", action="append", metavar="ID", help=f"only files of this {name}; may be repeated")
     flags.add_argument("--output-format", metavar="csv|parquet", help="default csv")
     flags.add_argument(
         "--layout", metavar="FIELDS", help="for files without a header: field names in order, or v2 … v11, or tgw"
@@ -46,6 +49,12 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--on-bad-file", metavar="fail|skip", help="a file that cannot be read to its end; default fail")
     flags.add_argument("--max-reject-ratio", metavar="SHARE", help="of rejected among record lines; default 0.01")
     flags.add_argument("--on-conflict", metavar="all|first|last|error", help="a lookup key with two tags; default all")
+    for name, text in (
+        ("allow-empty", "an input without a file for the run is no error"),
+        ("skip-unchanged", "do nothing when files, lookup and settings are those of the interval's last run"),
+        ("retag", "count the interval's stored scan again, with the lookup of today; needs no --input"),
+    ):
+        flags.add_argument(f"--{name}", action="store_true", default=None, help=text)
     flags.add_argument("--config", metavar="FILE.toml", help="the same names with underscores; flags win over it")
     flags.add_argument("--log-level", metavar="|".join(LOG_LEVELS), help="default INFO")
     flags.add_argument("--version", action="version", version=f"flowspark {flowspark.__version__}")
@@ -115,7 +124,4 @@ def _short(error: Any) -> str:
             f"{name} is missing on a worker; install it in the environment that PYSPARK_PYTHON names there, "
             "or ship it with --archives or --py-files"
         )
-    python = re.findall(r"^(\w[\w.]*(?:Error|Exception|Exit|Interrupt)\b: .*)$", text, re.MULTILINE)
-    causes = re.findall(r"Caused by: (.*)", text)
-    first = (causes or python or [text.strip().split("\n")[0] or type(error).__name__])[-1]
-    return f"{first.strip()[:1000]}; run again with --log-level DEBUG for the whole account"
+    return f"{cause(error)}; run again with --log-level DEBUG for the whole account"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -44,3 +45,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def cause(error: BaseException) -> str:
+    """What went wrong at the bottom of an error from inside Spark, without the traces around it."""
+    text = str(error)
+    python = re.findall(r"^(\w[\w.]*(?:Error|Exception|Exit|Interrupt)\b: .*)$", text, re.MULTILINE)
+    java = re.findall(r"Caused by: (.*)", text)
+    said: list[str] = java or python or [text.strip().split("\n")[0] or type(error).__name__]
+    return said[-1].strip()[:1000]

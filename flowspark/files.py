@@ -1,24 +1,22 @@
-"""List the log files under the inputs, and tell local paths from other storage."""
+"""Log files and their paths: how one is described, spelled, and told from those of other storage."""
 
 from __future__ import annotations
 
 import os
 import re
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from flowspark.errors import InputError, UsageError, did_you_mean
+from flowspark.errors import UsageError, did_you_mean
 
 READERS = ("auto", "direct", "spark")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _GLOB = str.maketrans({char: f"\\{char}" for char in "\\*?[]{}"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be a million of them
 class LogFile:
     """A log file as listed: its path or URI, its bytes, and when it was last changed (ISO 8601, UTC)."""
 
@@ -45,6 +43,15 @@ def is_local(uri: str) -> bool:
     return uri.startswith("file:") or not _SCHEME.match(uri)
 
 
+def is_direct(uri: str) -> bool:
+    """Whether flowspark itself can open a path or URI: local ones, and S3, as `s3://` or `s3a://`.
+
+    >>> is_direct("logs"), is_direct("s3a://bucket/logs"), is_direct("gs://bucket/logs")
+    (True, True, False)
+    """
+    return is_local(uri) or uri.startswith(("s3://", "s3a://"))
+
+
 def local_path(uri: str) -> str:
     """The absolute path of a local path or `file:` URI.
 
@@ -60,74 +67,34 @@ def normal(uri: str) -> str:
     return local_path(uri) if is_local(uri) else re.sub(r"(?<!:)/{2,}", "/", uri).rstrip("/")
 
 
+def identity(uri: str) -> str:
+    """What tells whether two paths or URIs are the same file or folder: `s3` and `s3a` are two names of one place.
+
+    >>> identity("s3a://bucket/logs/") == identity("s3://bucket/logs")
+    True
+    """
+    path = normal(uri)
+    return f"s3:{path[4:]}" if path.startswith("s3a:") else path
+
+
 def resolve_reader(reader: str, inputs: Sequence[str]) -> str:
-    """`direct` or `spark`; `auto` is `direct` for local inputs and `spark` as soon as one is elsewhere.
+    """`direct` or `spark`; `auto` is `direct` for local inputs and `spark` as soon as one is elsewhere, where Spark's own
+    credentials are sure to do.
 
     Raises:
         UsageError: unknown reader, or `direct` for an input that it cannot open.
     """
     if reader not in READERS:
         raise UsageError(f"unknown reader '{reader}'{did_you_mean(reader, READERS)}; use one of {', '.join(READERS)}")
-    remote = [uri for uri in inputs if not is_local(uri)]
-    if reader == "direct" and remote:
-        raise UsageError(f"the direct reader opens local paths only, and {remote[0]} is none; use --reader spark")
-    return reader if reader != "auto" else "spark" if remote else "direct"
-
-
-def list_local(uri: str) -> list[LogFile]:
-    """The log files of a local input, a file or a folder searched to the bottom; hidden ones are left out.
-
-    Raises:
-        InputError: it does not exist, cannot be listed, or holds something that is no file.
-    """
-    root = local_path(uri)
-    if not os.path.lexists(root):
-        raise missing_input(uri)
-    return list(_walk(root) if Path(root).is_dir() else [_describe(root)] * (not hidden(Path(root).name)))
+    closed = [uri for uri in inputs if not is_direct(uri)]
+    if reader == "direct" and closed:
+        raise UsageError(f"the direct reader opens local paths and S3, and {closed[0]} is neither; use --reader spark")
+    return reader if reader != "auto" else "direct" if all(map(is_local, inputs)) else "spark"
 
 
 def hidden(name: str) -> bool:
     """Whether a file or folder is left out, as Spark does, for the first character of its name."""
     return name.startswith(("_", "."))
-
-
-def missing_input(uri: str) -> InputError:
-    """The error for an input that is not there."""
-    hint = "patterns are not expanded: give the folder, or several --input" if set(uri) & set("*?[{") else "check the path"
-    return InputError(f"input {uri} does not exist; {hint}")
-
-
-def empty_input(uri: str) -> InputError:
-    """The error for an input without a log file."""
-    return InputError(
-        f"no log file under input {uri}: nothing is there, or only names that begin with '_' or '.', which are skipped; "
-        "give another --input"
-    )
-
-
-def _walk(root: str) -> Iterator[LogFile]:
-    def fail(error: OSError) -> None:
-        raise InputError(f"folder {error.filename} cannot be listed: {error.strerror}") from error
-
-    seen: set[str] = set()
-    for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link back to a folder above would never end
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not hidden(name)]
-        yield from (_describe(f"{folder.rstrip('/')}/{name}") for name in names if not hidden(name))
-
-
-def _describe(path: str) -> LogFile:
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return LogFile(path, 0)  # the reader will say what is wrong with it
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is no regular file (a pipe, a socket or a device); copy the log into a file")
-    return LogFile(path, status.st_size, utc_text(status.st_mtime))
 
 
 def spark_path(path: str) -> str:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame, DataFrameReader, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark.books import KINDS, Books
-from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED, VANISHED
-from flowspark.errors import UsageError
-from flowspark.files import is_local, normal
+from flowspark.decode.split import READ, REJECT_REASONS, SCAN_SCHEMA, SKIPPED
+from flowspark.errors import InputError, UsageError
+from flowspark.files import LogFile, identity, is_direct, is_local, normal
 from flowspark.lookup import UNTAGGED
+from flowspark.previous import Previous
+from flowspark.storage import one_line, storage_of
 from flowspark.tagging import protocol_order
+from flowspark.turns import turn
+
+log = logging.getLogger(__name__)
 
 TAG_COUNTS, PORT_PROTOCOL_COUNTS, REJECTS, FILES, SUMMARY, SCAN = (
     "tag_counts",
@@ -29,9 +37,11 @@ TAG_COUNTS, PORT_PROTOCOL_COUNTS, REJECTS, FILES, SUMMARY, SCAN = (
 )
 
 TOP = 20
-_RESULTS = {
+_TABLES = {
     TAG_COUNTS: "tag string, count bigint",
     PORT_PROTOCOL_COUNTS: "dstport int, protocol string, count bigint",
+    FILES: "path string, size bigint, modified string, status string, error string, layout string, "
+    + ", ".join(f"{name} bigint" for name in (*KINDS, "rejected")),
 }
 
 _COUNTS = ", ".join(f"{name}: bigint" for name in ("files", *KINDS, "rejected"))
@@ -43,8 +53,11 @@ SUMMARY_SCHEMA = (
     f"conflicts: array<struct<{_CONFLICT}>>>, books struct<{_COUNTS}>, reject_reasons struct<{_REASONS}>, "
     "tagged bigint, untagged bigint, flows_without_ports bigint, bad_files array<struct<path: string, error: string>>, "
     "layouts array<struct<layout: string, files: bigint>>, unknown_fields array<string>, "
+    "late_files array<string>, "
     "settings struct<input: array<string>, lookup: string, output: string, output_format: string, layout: string, "
-    "reader: string, on_bad_file: string, max_reject_ratio: string, on_conflict: string, log_level: string>, scan string"
+    "reader: string, on_bad_file: string, max_reject_ratio: string, on_conflict: string, interval: string, "
+    "account: array<string>, region: array<string>, flow_log_id: array<string>, allow_empty: boolean, "
+    "skip_unchanged: boolean, retag: boolean, log_level: string>, scan string"
 )
 
 
@@ -63,9 +76,9 @@ def check_output(output: str, inputs: Sequence[str]) -> None:
     Raises:
         UsageError: it lies inside an input or the reverse, is a file, or its folder cannot be written.
     """
-    place = _real(output)
+    place = _place(output)
     for uri in inputs:
-        root = _real(uri)
+        root = _place(uri)
         if _inside(place, root) or _inside(root, place):
             raise UsageError(f"output {output} and input {uri} lie inside one another; write the output somewhere else")
     if is_local(output):
@@ -76,8 +89,8 @@ def check_output(output: str, inputs: Sequence[str]) -> None:
             raise UsageError(f"output {output} cannot be written: no permission in {existing}; give another --output")
 
 
-def _real(uri: str) -> str:
-    return os.path.realpath(normal(uri)) if is_local(uri) else normal(uri)
+def _place(uri: str) -> str:
+    return os.path.realpath(normal(uri)) if is_local(uri) else identity(uri)
 
 
 def _inside(path: str, folder: str) -> bool:
@@ -111,9 +124,58 @@ class Output:
             scan.write.parquet(_uri(folder))
         return folder
 
-    def load_scan(self, folder: str, schema: Any) -> DataFrame:
-        """A stored scan."""
-        return self._spark.read.schema(schema).parquet(_uri(folder))
+    def load_scan(self, folder: str) -> DataFrame:
+        """A stored scan.
+
+        Raises:
+            InputError: it is not there any more.
+        """
+        try:
+            return self._spark.read.schema(from_arrow_schema(SCAN_SCHEMA)).parquet(_uri(folder))
+        except AnalysisException as error:
+            raise InputError(f"the stored scan {folder} is gone; run the interval again, from its logs") from error
+
+    def remove_scans(self, current: str, replaced: str | None, before: str) -> None:
+        """Removes the scan that was replaced, and those that runs from before some time have left; where only Spark can
+        write, a lifecycle rule of the storage must do that."""
+        if not is_direct(self._root):
+            return
+        storage, parent = storage_of(self._root), self.folder(SCAN)
+        try:
+            for name in storage.level(parent)[0]:
+                folder = f"{parent}/{name}"
+                if folder != current and (folder == replaced or name < f"run={before}"):
+                    storage.remove(folder)
+        except (OSError, InputError) as error:
+            log.warning("old scans below %s could not be removed: %s; let a lifecycle rule do it", parent, one_line(error))
+
+    def turn(self, run_id: str) -> AbstractContextManager[Callable[[], None]]:
+        """The turn to publish the interval (see `turns.turn`)."""
+        return turn(self.folder(SCAN), run_id)
+
+    def previous(self) -> Previous | None:
+        """The last complete run of the interval; None where there is none, or one was stopped while it published."""
+        summary = self._summary()
+        if summary is None:
+            return None
+        reader = self._reader(FILES, summary["settings"]["output_format"]).option("multiLine", True)
+        rows = reader.load(_uri(self.folder(FILES))).select("path", "size", "modified").collect()
+        return Previous(summary, [LogFile(*row) for row in rows])
+
+    def _summary(self) -> dict[str, Any] | None:
+        try:
+            rows = self._spark.read.schema(SUMMARY_SCHEMA).json(_uri(self.folder(SUMMARY))).collect()
+        except AnalysisException:
+            return None
+        return rows[0].asDict(recursive=True) if rows else None
+
+    def withdraw_summary(self) -> str | None:
+        """Takes the summary back while the results that it speaks of are replaced; returns the scan that it named."""
+        summary = self._summary()
+        if summary is None:
+            return None
+        self._spark.createDataFrame([], SUMMARY_SCHEMA).write.mode("overwrite").json(_uri(self.folder(SUMMARY)))
+        return str(summary["scan"])
 
     def publish(self, name: str, df: DataFrame, order: list[Column]) -> None:
         """Replaces a result by the rows of a DataFrame, in order, as one part file."""
@@ -133,14 +195,16 @@ class Output:
 
     def top(self, name: str) -> Top:
         """The first rows of a published result; only a result longer than that takes a second look."""
-        reader = self._spark.read.schema(_RESULTS[name]).format(self._format).options(escape='"', header=True)
-        published = reader.load(_uri(self.folder(name)))
+        published = self._reader(name, self._format).load(_uri(self.folder(name)))
         rows = published.take(TOP + 1)
         total, untagged = len(rows), sum(row["count"] for row in rows if row[0] == UNTAGGED)
         if len(rows) > TOP:
             flows = F.sum(F.when(F.col(published.columns[0]).cast("string") == UNTAGGED, F.col("count")))
             total, untagged = published.agg(F.count(F.lit(1)), F.coalesce(flows, F.lit(0))).collect()[0]
         return Top(rows[:TOP], total, untagged)
+
+    def _reader(self, name: str, file_format: str) -> DataFrameReader:
+        return self._spark.read.schema(_TABLES[name]).format(file_format).options(escape='"', header=True)
 
 
 def _uri(folder: str) -> str:
@@ -179,7 +243,7 @@ def files_of(scan: DataFrame, books: Books) -> DataFrame:
     )
     if not books.vanished:
         return table
-    gone = [(path, None, None, SKIPPED, VANISHED, None, *[0] * 7) for path in books.vanished]
+    gone = [(path, None, None, SKIPPED, books.bad_files[path], None, *[0] * 7) for path in books.vanished]
     return table.unionByName(scan.sparkSession.createDataFrame(gone, table.schema))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -15,6 +17,8 @@ from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 import flowspark
 from flowspark.books import Books, check_books, check_files, read_books, rejects_error
 from flowspark.decode.split import REJECT_REASONS
+from flowspark.errors import InputError
+from flowspark.find import find_files, why_unread
 from flowspark.layouts import parse_layout
 from flowspark.lookup import Lookup, lookup_frame, read_lookup
 from flowspark.outputs import (
@@ -31,23 +35,33 @@ from flowspark.outputs import (
     tag_order,
 )
 from flowspark.protocols import protocol_label
-from flowspark.scan import find_files, scan_files
+from flowspark.scan import scan_files
 from flowspark.settings import Settings
 from flowspark.tagging import count_port_protocols, count_tags, tag_flows
 
 log = logging.getLogger(__name__)
 
-ALL = "all"
 _EXAMPLES = 5
+_ORPHANED = timedelta(days=1)  # the stored scan of a run that started so long ago, and is not the current one
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what it was asked to do, by which name it goes, and where it publishes."""
+
+    settings: Settings
+    lookup: Lookup
+    output: Output
+    started: datetime
+    run_id: str
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run has published: its summary and, for people, the top of the two results."""
+    """What stands published: the summary and, for people, the top of the two results; None when nothing had changed."""
 
     summary: dict[str, Any]
-    tags: Top
-    ports: Top
+    tops: tuple[Top, Top] | None
 
 
 def run(spark: SparkSession, settings: Settings) -> Result:
@@ -58,23 +72,55 @@ def run(spark: SparkSession, settings: Settings) -> Result:
     """
     started = datetime.now(UTC)
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    check_output(settings.output, () if settings.retag else settings.input)
     lookup = read_lookup(spark, settings.lookup, settings.on_conflict)
-    check_output(settings.output, settings.input)
-    found = find_files(spark, settings.input, settings.reader)
-    log.info("run %s: %s log file(s), %s mapping(s)", run_id, f"{len(found.files):,}", f"{len(lookup.mappings):,}")
+    output = Output(spark, settings.output, settings.selection.label, settings.output_format)
+    this = Run(settings, lookup, output, started, run_id)
+    return retag(this) if settings.retag else count(spark, this)
 
-    output = Output(spark, settings.output, ALL, settings.output_format)
+
+def count(spark: SparkSession, this: Run) -> Result:
+    """Lists, scans, checks and publishes; or finds that nothing has changed since the last run."""
+    settings, output = this.settings, this.output
+    found = find_files(spark, settings.input, settings.reader, settings.selection, allow_empty=settings.allow_empty)
+    files, mappings = len(found.files), len(this.lookup.mappings)
+    log.info("run %s: %s log file(s), %s mapping(s)", this.run_id, f"{files:,}", f"{mappings:,}")
+    late: list[str] = []
+    if settings.skip_unchanged:
+        with output.turn(this.run_id):
+            previous = output.previous()
+        if previous and previous.is_current(found.files, this.lookup.sha256, settings):
+            return Result(previous.summary, None)
+        late = previous.late_files(found.files) if previous else []
+
     scan = scan_files(spark, found, parse_layout(settings.layout) if settings.layout else None)
-    folder = output.store_scan(scan, run_id)
-    stored = output.load_scan(folder, scan.schema)
-
-    books = read_books(stored, [file.path for file in found.files])
+    folder = output.store_scan(scan, this.run_id)
+    stored = output.load_scan(folder)
+    books = read_books(stored, [file.path for file in found.files], partial(why_unread, spark))
     check(books, stored, settings)
-    tags, ports = publish(output, stored, books, lookup)
-    finished = datetime.now(UTC)
-    identity = {"run_id": run_id, "started": _text(started), "finished": _text(finished), "scan": folder}
-    summary = output.publish_summary(summarise(books, lookup, settings, tags.untagged) | identity)
-    return Result(summary, tags, ports)
+    with output.turn(this.run_id) as still_ours:
+        return publish(this, stored, folder, books, late, still_ours)
+
+
+def retag(this: Run) -> Result:
+    """Counts an interval's stored scan again, with the lookup of today; no log file is opened.
+
+    Raises:
+        InputError: there is no complete run of the interval, or its scan is gone.
+    """
+    with this.output.turn(this.run_id) as still_ours:
+        previous = this.output.previous()
+        if previous is None:
+            raise InputError(
+                f"nothing to tag again: {this.settings.output} has no complete run of interval "
+                f"{this.settings.selection.label}; run it from its logs, without --retag"
+            )
+        again = dataclasses.replace(this, settings=previous.retag_settings(this.settings))
+        folder = previous.summary["scan"]
+        stored = this.output.load_scan(folder)
+        books = read_books(stored, [file.path for file in previous.files])
+        check(books, stored, again.settings)
+        return publish(again, stored, folder, books, [], still_ours)
 
 
 def check(books: Books, stored: DataFrame, settings: Settings) -> None:
@@ -90,8 +136,25 @@ def check(books: Books, stored: DataFrame, settings: Settings) -> None:
         raise rejects_error(books, settings.max_reject_ratio, [row.asDict() for row in rejects.collect()])
 
 
-def publish(output: Output, stored: DataFrame, books: Books, lookup: Lookup) -> tuple[Top, Top]:
-    """Counts the stored tallies and replaces the interval's results; all but the summary, which comes last."""
+def publish(
+    this: Run, stored: DataFrame, folder: str, books: Books, late: list[str], still_ours: Callable[[], None]
+) -> Result:
+    """Replaces the interval's results by those of a stored scan; the summary is taken back first, and written last."""
+    output = this.output
+    replaced = output.withdraw_summary()
+    publish_tables(output, stored, books, this.lookup)
+    tags, ports = output.top(TAG_COUNTS), output.top(PORT_PROTOCOL_COUNTS)
+    still_ours()
+    finished = datetime.now(UTC)
+    identity = {"run_id": this.run_id, "started": _text(this.started), "finished": _text(finished), "scan": folder}
+    found = summarise(books, this.lookup, this.settings, tags.untagged) | {"late_files": late}
+    summary = output.publish_summary(found | identity)
+    output.remove_scans(folder, replaced, before=f"{this.started - _ORPHANED:%Y%m%dT%H%M%SZ}")
+    return Result(summary, (tags, ports))
+
+
+def publish_tables(output: Output, stored: DataFrame, books: Books, lookup: Lookup) -> None:
+    """Counts the stored tallies, and replaces the interval's four tables."""
     tallies = (
         stored.where(F.col("tally").isNotNull())
         .groupBy("tally.dstport", "tally.protocol")
@@ -103,7 +166,6 @@ def publish(output: Output, stored: DataFrame, books: Books, lookup: Lookup) -> 
     output.publish(PORT_PROTOCOL_COUNTS, tallies.transform(count_port_protocols, "flows"), port_order())
     output.publish(REJECTS, rejects_of(stored, books), [F.asc("file"), F.asc("line")])
     output.publish(FILES, files_of(stored, books), [F.asc("path")])
-    return output.top(TAG_COUNTS), output.top(PORT_PROTOCOL_COUNTS)
 
 
 def summarise(books: Books, lookup: Lookup, settings: Settings, untagged: int) -> dict[str, Any]:
@@ -111,7 +173,7 @@ def summarise(books: Books, lookup: Lookup, settings: Settings, untagged: int) -
     flows = books.totals["flows"]
     return {
         "flowspark": flowspark.__version__,
-        "interval": ALL,
+        "interval": settings.selection.label,
         "inputs": list(settings.input),
         "lookup": {
             "path": settings.lookup,
@@ -132,8 +194,7 @@ def summarise(books: Books, lookup: Lookup, settings: Settings, untagged: int) -
         "bad_files": [{"path": path, "error": error} for path, error in books.bad_files.items()],
         "layouts": [{"layout": layout, "files": files} for layout, files in sorted(books.layouts.items())],
         "unknown_fields": books.unknown_fields,
-        "settings": dataclasses.asdict(settings)
-        | {"input": list(settings.input), "max_reject_ratio": str(settings.max_reject_ratio)},
+        "settings": settings.as_text(),
     }
 
 

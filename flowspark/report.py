@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 def tables(result: Result) -> str:
     """The top of the two results as tables, the books in one line, and where the output is."""
     summary = result.summary
+    if result.tops is None:
+        return (
+            f"interval={summary['interval']} is unchanged since run {summary['run_id']}: the same log files, lookup and "
+            f"settings; nothing was done\n\nOutput: {summary['settings']['output']}"
+        )
+    tags, ports = result.tops
     books = summary["books"]
     flows = books["flows"]
     parts = [
-        _table(["tag"], result.tags, flows),
-        _table(["dstport", "protocol"], result.ports, flows),
+        _table(["tag"], tags, flows),
+        _table(["dstport", "protocol"], ports, flows),
         f"{books['files']:,} file(s), {books['lines']:,} lines = {books['header']:,} header + {books['blank']:,} blank + "
         f"{flows:,} flows + {books['nodata']:,} nodata + {books['skipdata']:,} skipdata + {books['rejected']:,} rejected; "
         f"{summary['tagged']:,} flows tagged, {summary['untagged']:,} not",
@@ -53,6 +59,8 @@ def _table(names: list[str], top: Top, flows: int) -> str:
 def warnings(summary: dict[str, Any]) -> Iterator[str]:
     """What is worth a person's eye."""
     books, lookup = summary["books"], summary["lookup"]
+    if summary["late_files"]:
+        yield f"{len(summary['late_files']):,} file(s) are new since the last run of the interval, or have changed"
     if books["skipdata"]:
         yield (
             f"{books['skipdata']:,} SKIPDATA record(s): AWS lost records at the source, each line stands for one or more; "

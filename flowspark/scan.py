@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 from pyspark.sql import types as T  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -19,18 +14,9 @@ from flowspark.decode.batches import METADATA, UNKNOWN_FIELDS, arrow_schema
 from flowspark.decode.split import SCAN_SCHEMA, Source, binary_sources, listed_sources, read_split, scan_split
 from flowspark.errors import UsageError, did_you_mean
 from flowspark.fields import FIELDS, column_name, field_name, fields_of_version
-from flowspark.files import (
-    LogFile,
-    empty_input,
-    hidden,
-    list_local,
-    missing_input,
-    normal,
-    reported_path,
-    resolve_reader,
-    spark_path,
-    utc_text,
-)
+from flowspark.files import LogFile
+from flowspark.find import LogFiles, find_files
+from flowspark.keys import Selection, parse_interval
 from flowspark.layouts import Layout, parse_layout
 from flowspark.splits import pack
 
@@ -40,71 +26,6 @@ if TYPE_CHECKING:
     Batches = Iterator[pa.RecordBatch]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LogFiles:
-    """The log files of a run, sorted by path; `binary` is set when Spark's binaryFile source hands over their bytes."""
-
-    files: list[LogFile]
-    binary: DataFrame | None = None
-
-
-def find_files(spark: SparkSession, inputs: Sequence[str], reader: str = "auto") -> LogFiles:
-    """All log files under the inputs, each once.
-
-    Raises:
-        InputError: an input does not exist, cannot be listed, or has no log file.
-        UsageError: unknown reader, or one that cannot open the inputs.
-    """
-    roots = list(dict.fromkeys(normal(uri) for uri in inputs))
-    frames: dict[str, DataFrame] = {}
-    found: dict[str, LogFile] = {}
-    direct = resolve_reader(reader, inputs) == "direct"
-    for root in roots:
-        if direct:
-            files = list_local(root)
-        else:
-            frames[root], files = _find_binary(spark, root)
-        if not files:
-            raise empty_input(root)
-        found.update((file.path, file) for file in files)
-    outermost = [f for root, f in frames.items() if not any(root.startswith(f"{other}/") for other in roots)]
-    binary = reduce(DataFrame.unionByName, outermost) if outermost else None
-    return LogFiles([found[path] for path in sorted(found)], binary)
-
-
-def _find_binary(spark: SparkSession, root: str) -> tuple[DataFrame, list[LogFile]]:
-    """Spark's own reader over an input, and what it lists there. A classic session lists once, for both uses."""
-    reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
-    # a file that vanishes leaves no row, and is named when the scan is compared with the listing
-    reader = reader.option("ignoreMissingFiles", "true")
-    try:
-        frame = reader.load(spark_path(root)).select(
-            "path", "length", F.unix_timestamp("modificationTime").alias("modified"), "content"
-        )
-        listed = {
-            path: LogFile(path, row["length"], utc_text(row["modified"]))
-            for row in frame.drop("content").collect()
-            for path in [reported_path(row["path"])]
-        }
-        names = {reported_path(unquote(uri)) for uri in frame.inputFiles()}
-    except AnalysisException as error:
-        raise missing_input(root) from error
-    empty = sorted(names - listed.keys())  # Spark's readers pass over files without a byte, and name no time for them
-    if empty:
-        frame = frame.unionByName(spark.createDataFrame([(path, 0, None, b"") for path in empty], frame.schema))
-        listed |= {path: LogFile(path, 0) for path in empty}
-    unseen = {path for path in listed if _hidden_below(path, root)}
-    if unseen:
-        frame = frame.where(~F.regexp_replace("path", "^file:/+", "/").isin(sorted(unseen)))
-    return frame, [file for path, file in listed.items() if path not in unseen]
-
-
-def _hidden_below(path: str, root: str) -> bool:
-    """Whether a name below the input, or that of the input itself when it is a file, is one that is left out."""
-    parts = path.removeprefix(root).strip("/").split("/") if path != root else [root.rsplit("/", 1)[-1]]
-    return any(hidden(part) for part in parts if part)
 
 
 def scan_files(spark: SparkSession, found: LogFiles, given: Layout | None) -> DataFrame:
@@ -134,7 +55,7 @@ def _splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
     splits = pack(files)
     rows = [([(file.path, file.size, file.modified) for file in split],) for split in splits]
     schema = "files array<struct<path: string, size: bigint, modified: string>>"
-    return spark.createDataFrame(rows, schema).coalesce(1).repartition(len(splits))
+    return spark.createDataFrame(rows, schema).coalesce(1).repartition(max(len(splits), 1))
 
 
 def flow_log_schema(version: int | None = None) -> T.StructType:
@@ -153,7 +74,7 @@ def flow_log_schema(version: int | None = None) -> T.StructType:
     return from_arrow_schema(arrow_schema([column_name(name) for name in names]))
 
 
-def read_flow_logs(
+def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
     spark: SparkSession,
     inputs: str | Sequence[str],
     *,
@@ -161,6 +82,10 @@ def read_flow_logs(
     layout: str | None = None,
     reader: str = "auto",
     on_bad_file: str = "fail",
+    interval: str | None = None,
+    accounts: Sequence[str] = (),
+    regions: Sequence[str] = (),
+    flow_log_ids: Sequence[str] = (),
 ) -> DataFrame:
     """The records of flow logs, one row each, in the versioned schema.
 
@@ -168,12 +93,15 @@ def read_flow_logs(
         spark: the session, classic or Connect.
         inputs: files and folders, searched to the bottom.
         columns: the columns to read; only these are decoded. Names of the schema (`dstport`), of new fields that the
-            registry does not know yet (read as strings), or `file` and `line` (where a record stands),
+            registry does not know yet (read as strings), or `file` and `line` (where a record stands), `file_account`,
+            `file_region`, `file_flow_log_id` and `file_time` (what AWS's key tells of the file, as strings),
             `unknown_fields` (a map of all fields that the registry does not know), and `rejected` (reason and text:
             with it, rejected lines are rows too). Default: the whole schema and `unknown_fields`.
         layout: the layout of files without a header, as for `--layout`.
         reader: `auto`, `direct` or `spark`.
         on_bad_file: `fail`, or `skip` to leave out whole files that cannot be read to their end (design rule 10).
+        interval: the UTC day or hour, by publish time, whose files are read; default all.
+        accounts, regions, flow_log_ids: only files of these, as their keys tell; default all.
 
     Raises:
         InputError: an input does not exist or has no log file. A bad file fails the query that reads it.
@@ -189,7 +117,10 @@ def read_flow_logs(
     def decode(sources: Iterator[Source]) -> Batches:
         return read_split(sources, given, names, skip_bad_files=skip)
 
-    found = find_files(spark, [inputs] if isinstance(inputs, str) else inputs, reader)
+    selection = Selection(
+        parse_interval(interval) if interval else None, tuple(accounts), tuple(regions), tuple(flow_log_ids)
+    )
+    found = find_files(spark, [inputs] if isinstance(inputs, str) else inputs, reader, selection)
     return _map_files(spark, found, decode, arrow_schema(names))
 
 

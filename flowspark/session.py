@@ -10,9 +10,17 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from flowspark.errors import FlowsparkError
+
+try:
+    from py4j.protocol import Py4JError
+except ModuleNotFoundError:  # the client of Spark Connect comes without it
+    SPARK_ERRORS: tuple[type[Exception], ...] = (PySparkException,)
+else:
+    SPARK_ERRORS = (PySparkException, Py4JError)
 
 _LOCAL = {
     "spark.master": "local[*]",

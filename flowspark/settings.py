@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from flowspark.errors import UsageError, did_you_mean
 from flowspark.files import READERS
+from flowspark.keys import Selection, parse_interval
 from flowspark.layouts import parse_layout
 from flowspark.lookup import ON_CONFLICT
 
@@ -23,6 +25,7 @@ _CHOICES = {
     "on_conflict": ON_CONFLICT,
     "log_level": LOG_LEVELS,
 }
+_KEY_PART = re.compile(r"[A-Za-z0-9-]+")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,13 @@ class Settings:
     on_bad_file: str = "fail"
     max_reject_ratio: Decimal = Decimal("0.01")
     on_conflict: str = "all"
+    interval: str | None = None
+    account: tuple[str, ...] = ()
+    region: tuple[str, ...] = ()
+    flow_log_id: tuple[str, ...] = ()
+    allow_empty: bool = False
+    skip_unchanged: bool = False
+    retag: bool = False
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
@@ -49,9 +59,34 @@ class Settings:
             raise UsageError(f"max_reject_ratio is a share from 0 to 1, not {self.max_reject_ratio}")
         if self.layout is not None:
             parse_layout(self.layout)
+        for name in ("account", "region", "flow_log_id"):
+            for value in getattr(self, name):
+                if not _KEY_PART.fullmatch(value):
+                    raise UsageError(f"{name} '{value}' cannot be part of AWS's keys; give it as they spell it")
+        _ = self.selection
+
+    @property
+    def selection(self) -> Selection:
+        """Which files under the inputs are taken.
+
+        Raises:
+            UsageError: the interval is none.
+        """
+        interval = parse_interval(self.interval) if self.interval else None
+        return Selection(interval, self.account, self.region, self.flow_log_id)
+
+    def as_text(self) -> dict[str, Any]:
+        """The settings as the summary has them: in types that JSON has."""
+        values = dataclasses.asdict(self)
+        return {
+            name: str(value) if isinstance(value, Decimal) else list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+        }
 
 
 NAMES = tuple(field.name for field in dataclasses.fields(Settings))
+LISTS = ("input", "account", "region", "flow_log_id")
+SWITCHES = ("allow_empty", "skip_unchanged", "retag")
 
 
 def load_settings(flags: Mapping[str, Any], config: str | None = None) -> Settings:
@@ -66,11 +101,12 @@ def load_settings(flags: Mapping[str, Any], config: str | None = None) -> Settin
     """
     given = _read_config(config) if config else {}
     given.update((name, value) for name, value in flags.items() if value is not None)
-    missing = [name for name in ("input", "lookup", "output") if not given.get(name)]
+    needed = ("lookup", "output") if given.get("retag") else ("input", "lookup", "output")
+    missing = [name for name in needed if not given.get(name)]
     if missing:
         flags_needed = ", ".join(f"--{name}" for name in missing)
         raise UsageError(f"{flags_needed} is missing; give it as a flag or in the --config file")
-    return Settings(**{name: _checked(name, value) for name, value in given.items()})
+    return Settings(**{"input": ()} | {name: _checked(name, value) for name, value in given.items()})
 
 
 def _read_config(path: str) -> dict[str, Any]:
@@ -87,11 +123,15 @@ def _read_config(path: str) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any) -> Any:
-    if name == "input":
+    if name in LISTS:
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, list | tuple) or not all(isinstance(item, str) and item for item in values):
-            raise UsageError("input is a path, or a list of paths")
+            raise UsageError(f"{name} is a text, or a list of texts")
         return tuple(values)
+    if name in SWITCHES:
+        if not isinstance(value, bool):
+            raise UsageError(f"{name} is true or false, not {value!r}")
+        return value
     if name == "max_reject_ratio":
         try:
             ratio = Decimal(str(value))

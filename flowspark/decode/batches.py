@@ -11,13 +11,17 @@ from flowspark.decode.blocks import Bytes
 from flowspark.decode.records import REJECTED, Records, Reject
 from flowspark.decode.tokens import Mask, Positions
 from flowspark.fields import FIELDS, field_name
+from flowspark.keys import key_facts
 
 FILE, LINE, REJECTED_LINE, UNKNOWN_FIELDS = "file", "line", "rejected", "unknown_fields"
 
 _ARROW = {"int": pa.int32(), "long": pa.int64(), "string": pa.string()}
 _REJECTED_TYPE = pa.struct([("reason", pa.string()), ("text", pa.string())])
+FILE_FACTS = {"file_account": "account", "file_region": "region", "file_flow_log_id": "flow_log_id", "file_time": "time"}
+"""Columns of what a file's key tells, and the names of the facts (`keys.KeyFacts`)."""
 METADATA = {
     FILE: pa.string(),
+    **dict.fromkeys(FILE_FACTS, pa.string()),
     LINE: pa.int64(),
     REJECTED_LINE: _REJECTED_TYPE,
     UNKNOWN_FIELDS: pa.map_(pa.string(), pa.string()),
@@ -50,7 +54,8 @@ def reject_batch(rejects: Sequence[Reject], file: str, columns: Sequence[str]) -
     """Rejected lines as rows: their file, line, reason and text; all fields of a record are null."""
     count = len(rejects)
     values = {
-        FILE: pa.array([file] * count, pa.string()),
+        FILE: _repeated(file, count),
+        **{column: _repeated(_fact(file, column), count) for column in FILE_FACTS if column in columns},
         LINE: pa.array([reject.line for reject in rejects], pa.int64()),
         REJECTED_LINE: pa.array([{"reason": r.reason, "text": r.text} for r in rejects], _REJECTED_TYPE),
     }
@@ -59,8 +64,8 @@ def reject_batch(rejects: Sequence[Reject], file: str, columns: Sequence[str]) -
 
 
 def _column(records: Records, rows: Positions, file: str, column: str) -> pa.Array:
-    if column == FILE:
-        return pa.array([file], pa.string()).take(pa.array(np.zeros(len(rows), np.int64)))
+    if column == FILE or column in FILE_FACTS:
+        return _repeated(file if column == FILE else _fact(file, column), len(rows))
     if column == LINE:
         lines = rows if records.lines.row_lines is None else records.lines.row_lines[rows]
         return pa.array(lines + records.first_line, pa.int64())
@@ -74,6 +79,15 @@ def _column(records: Records, rows: Positions, file: str, column: str) -> pa.Arr
         mask = None if read.missing is None else read.missing[rows]
         return pa.array(read.values[rows], column_type(column), mask=mask, safe=False)
     return _strings(records, rows, records.layout.index(name))
+
+
+def _fact(file: str, column: str) -> str | None:
+    told: str | None = getattr(key_facts(file), FILE_FACTS[column])
+    return told
+
+
+def _repeated(text: str | None, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), count)
 
 
 def _strings(records: Records, rows: Positions, place: int) -> pa.Array:

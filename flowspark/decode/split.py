@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +19,9 @@ from flowspark.errors import BadFile
 from flowspark.fields import field_name
 from flowspark.files import reported_path, utc_text
 from flowspark.layouts import Layout
+from flowspark.storage import storage_of
 
 READ, SKIPPED = "read", "skipped"
-VANISHED = "vanished between listing and reading; run again"
 REJECT_REASONS = REASONS[1:]
 
 _TALLY = pa.struct([("dstport", pa.int32()), ("protocol", pa.int32()), ("flows", pa.int64())])
@@ -63,20 +62,12 @@ class Source:
 
 
 def listed_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
-    """The files of splits, opened by their local paths."""
+    """The files of splits, opened by their paths."""
     for batch in batches:
         for split in batch.column(0).to_pylist():
             for file in split:
-                yield Source(file["path"], file["size"], file["modified"], partial(_open_local, file["path"]))
-
-
-def _open_local(path: str) -> IO[bytes]:
-    try:
-        return io.FileIO(path)
-    except FileNotFoundError as error:
-        raise BadFile(VANISHED) from error
-    except OSError as error:
-        raise BadFile(f"cannot be opened: {error.strerror}") from error
+                path = file["path"]
+                yield Source(path, file["size"], file["modified"], partial(storage_of(path).open, path))
 
 
 def binary_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:

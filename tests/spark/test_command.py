@@ -101,7 +101,8 @@ def test_what_a_person_sees(tmp_path):
         (log(flow()), ["--lookup", "."], 3, "is a folder; give the CSV file"),
         (gzip.compress(log(flow()))[:-3], [], 3, "a.log: the gzip ends too early"),
         (log("x"), [], 4, "1 of 1 record lines were rejected (1 field_count)"),
-        (log(flow()), ["--input", "s3://bucket/logs", "--reader", "direct"], 2, "use --reader spark"),
+        (log(flow()), ["--input", "gs://bucket/logs", "--reader", "direct"], 2, "use --reader spark"),
+        (log(flow()), ["--interval", "yesterday"], 2, "write it as 2026-11-22 or 2026-11-22T05"),
     ],
 )
 def test_an_error_is_one_message_and_an_exit_code(tmp_path, content, extra, code, message):

@@ -10,10 +10,10 @@ import pytest
 from flowspark.errors import InputError, UsageError
 from flowspark.files import (
     LogFile,
-    empty_input,
     hidden,
+    identity,
+    is_direct,
     is_local,
-    list_local,
     local_path,
     normal,
     reported_path,
@@ -21,12 +21,19 @@ from flowspark.files import (
     spark_path,
     utc_text,
 )
+from flowspark.find import EVERYTHING, find_files
+from flowspark.listing import nothing_found
 
 
 def write(path: Path, content: bytes = b"") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
+
+
+def list_local(uri: str) -> list[LogFile]:
+    """The log files of a local input; the direct reader needs no Spark to find them."""
+    return find_files(None, [uri], "direct", allow_empty=True).files
 
 
 def listed(uri: Path | str, below: Path) -> list[str]:
@@ -115,6 +122,28 @@ def test_a_link_keeps_the_name_that_it_was_given(tmp_path):
 )
 def test_all_spellings_of_a_path_have_one_normal_form(spellings, expected):
     assert [normal(uri) for uri in spellings] == [expected] * len(spellings)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("s3://bucket/logs", "s3a://bucket/logs/", True),
+        ("s3a://bucket/s3a:x", "s3://bucket/s3a:x", True),
+        ("s3a://bucket/s3a:x", "s3://bucket/s3:x", False),
+        ("/var/logs", "file:///var/logs/", True),
+        ("s3://bucket/logs", "gs://bucket/logs", False),
+    ],
+)
+def test_s3_and_s3a_are_two_names_of_one_place(one, other, same):
+    assert (identity(one) == identity(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [("logs", True), ("file:///logs", True), ("s3://b/l", True), ("s3a://b", True), ("s3n://b", False), ("gs://b", False)],
+)
+def test_flowspark_itself_opens_local_paths_and_s3(uri, expected):
+    assert is_direct(uri) is expected
 
 
 @pytest.mark.parametrize(
@@ -243,10 +272,14 @@ def test_a_name_is_hidden_by_its_first_character(name, expected):
     assert hidden(name) is expected
 
 
-def test_the_error_for_an_empty_input_names_it_and_the_rule():
-    error = empty_input("/var/logs")
-    assert str(error).startswith("no log file under input /var/logs: nothing is there, or only names that begin with")
-    assert error.exit_code == 3
+def test_the_error_for_an_empty_input_names_it_and_the_rule(tmp_path):
+    with pytest.raises(InputError) as caught:
+        find_files(None, [str(tmp_path)])
+    assert str(caught.value) == str(nothing_found(str(tmp_path), EVERYTHING, None))
+    assert str(caught.value).startswith(
+        f"no log file under input {tmp_path}: nothing is there, or only names that begin with"
+    )
+    assert caught.value.exit_code == 3
 
 
 # Links
@@ -299,8 +332,8 @@ def test_a_link_to_nothing_is_listed_for_the_reader_to_name(tmp_path):
 @pytest.mark.parametrize("uri", ["none", "none/", "a.log/none", "none/a.log"])
 def test_an_input_that_is_not_there_is_an_error(tmp_path, uri):
     write(tmp_path / "a.log")
-    with pytest.raises(InputError, match=f"^input {tmp_path}/{uri} does not exist; check the path$") as caught:
-        list_local(f"{tmp_path}/{uri}")
+    with pytest.raises(InputError, match=f"^input {tmp_path}/{uri.rstrip('/')} does not exist; check the path$") as caught:
+        find_files(None, [f"{tmp_path}/{uri}"])
     assert caught.value.exit_code == 3
 
 
@@ -308,7 +341,7 @@ def test_an_input_that_is_not_there_is_an_error(tmp_path, uri):
 def test_a_pattern_is_not_expanded_and_the_error_says_so(tmp_path, pattern):
     write(tmp_path / "a.log")
     with pytest.raises(InputError) as caught:
-        list_local(f"{tmp_path}/{pattern}")
+        find_files(None, [f"{tmp_path}/{pattern}"])
     assert str(caught.value) == (
         f"input {tmp_path}/{pattern} does not exist; patterns are not expanded: give the folder, or several --input"
     )
@@ -342,6 +375,7 @@ MIXED = ["logs", "hdfs://namenode/logs"]
         ("auto", MIXED, "spark"),
         ("auto", MIXED[::-1], "spark"),
         ("auto", ["s3://bucket/logs"], "spark"),
+        ("direct", ["s3://bucket/logs", "s3a://bucket/logs", "logs"], "direct"),
         ("direct", LOCAL, "direct"),
         ("spark", LOCAL, "spark"),
         ("spark", MIXED, "spark"),
@@ -353,7 +387,7 @@ def test_auto_is_direct_for_local_paths_and_spark_for_the_rest(reader, inputs, e
 
 @pytest.mark.parametrize("inputs", [MIXED, ["dbfs:/logs", "hdfs://namenode/logs"][::-1]])
 def test_the_direct_reader_does_not_open_every_storage(inputs):
-    with pytest.raises(UsageError, match="and hdfs://namenode/logs is none; use --reader spark") as caught:
+    with pytest.raises(UsageError, match=r"and .*(hdfs|dbfs):/.* is neither; use --reader spark") as caught:
         resolve_reader("direct", inputs)
     assert caught.value.exit_code == 2
 

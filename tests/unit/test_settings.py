@@ -48,6 +48,13 @@ def test_what_is_not_given_has_the_defaults_of_the_design():
         on_bad_file="fail",
         max_reject_ratio=Decimal("0.01"),
         on_conflict="all",
+        interval=None,
+        account=(),
+        region=(),
+        flow_log_id=(),
+        allow_empty=False,
+        skip_unchanged=False,
+        retag=False,
         log_level="INFO",
     )
 
@@ -63,6 +70,13 @@ OTHERS = [
     ("on_bad_file", "'skip'", "skip", "fail", "fail"),
     ("max_reject_ratio", "0.5", Decimal("0.5"), "0.25", Decimal("0.25")),
     ("on_conflict", "'first'", "first", "last", "last"),
+    ("interval", "'2026-11-22'", "2026-11-22", "2026-11-22T05", "2026-11-22T05"),
+    ("account", "['1', '2']", ("1", "2"), ["3"], ("3",)),
+    ("region", "'eu-west-1'", ("eu-west-1",), ["eu-west-2"], ("eu-west-2",)),
+    ("flow_log_id", "['fl-1']", ("fl-1",), ["fl-2", "fl-3"], ("fl-2", "fl-3")),
+    ("allow_empty", "true", True, False, False),
+    ("skip_unchanged", "true", True, False, False),
+    ("retag", "true", True, False, False),
     ("log_level", "'DEBUG'", "DEBUG", "ERROR", "ERROR"),
 ]
 
@@ -210,12 +224,12 @@ def test_a_layout_is_kept_as_it_was_given(layout):
         ("on_bad_file = false", "on_bad_file is a text, not False"),
         ("on_conflict = {all = 1}", "on_conflict is a text, not {'all': 1}"),
         ("log_level = 20", "log_level is a text, not 20"),
-        ("input = 5", "input is a path, or a list of paths"),
-        ("input = [5]", "input is a path, or a list of paths"),
-        ("input = ['logs', 5]", "input is a path, or a list of paths"),
-        ("input = ['logs', '']", "input is a path, or a list of paths"),
-        ("input = [['logs']]", "input is a path, or a list of paths"),
-        ("input = {logs = 'x'}", "input is a path, or a list of paths"),
+        ("input = 5", "input is a text, or a list of texts"),
+        ("input = [5]", "input is a text, or a list of texts"),
+        ("input = ['logs', 5]", "input is a text, or a list of texts"),
+        ("input = ['logs', '']", "input is a text, or a list of texts"),
+        ("input = [['logs']]", "input is a text, or a list of texts"),
+        ("input = {logs = 'x'}", "input is a text, or a list of texts"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_wrong_usage(config, text, message):

@@ -1,0 +1,217 @@
+"""AWS's keys: what a log file's path tells of its account, region, flow log and time, and which files an interval has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatchcase
+
+from flowspark.errors import InputError, UsageError
+
+AWS_LOGS = "AWSLogs"
+ALL = "all"
+_NAME = re.compile(r"(?P<account>[^_/]+)_vpcflowlogs_(?P<region>[^_/]+)_(?P<flow_log_id>fl-[^_/]+)_")
+_TIME = re.compile(r"(?<!\d)(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)Z")
+_FOLDERS = re.compile(
+    r"/AWSLogs/(?:o-[^/]+/)?(?:aws-account-id=)?(?P<account>[^/]+)/(?:(?:aws-)?service=)?vpcflowlogs/"
+    r"(?:aws-region=)?(?P<region>[^/]+)/"
+    r"(?:(?:year=)?(?P<year>\d{4})/(?:month=)?(?P<month>\d\d)/(?:day=)?(?P<day>\d\d)/(?:(?:hour=)?(?P<hour>\d\d)/)?)?"
+)
+_INTERVAL = re.compile(r"(\d{4}-\d\d-\d\d)(?:T([01]\d|2[0-3]))?")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A UTC day (`2026-11-22`), or an hour (`05`) of it."""
+
+    day: str
+    hour: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The interval as it is written in the output's folders."""
+        return self.day if self.hour is None else f"{self.day}T{self.hour}"
+
+
+def parse_interval(text: str) -> Interval:
+    """The interval that a person gives.
+
+    Raises:
+        UsageError: it is no day and no hour.
+
+    >>> parse_interval("2026-11-22T05")
+    Interval(day='2026-11-22', hour='05')
+    """
+    match = _INTERVAL.fullmatch(text)
+    try:
+        if match and date.fromisoformat(match[1]):
+            return Interval(match[1], match[2])
+    except ValueError:
+        pass  # no such day
+    raise UsageError(f"interval '{text}' is no UTC day or hour; write it as 2026-11-22 or 2026-11-22T05")
+
+
+@dataclass(frozen=True)
+class KeyFacts:
+    """What a path tells of a log file; None where it does not. `time` is the publish time, `20261122T0515Z`."""
+
+    account: str | None
+    region: str | None
+    flow_log_id: str | None
+    time: str | None
+
+
+def key_facts(path: str) -> KeyFacts:
+    """The facts in a path, all as they are spelled: those of AWS's file name first, then those of the folders.
+
+    >>> key_facts("s3://b/x/0012_vpcflowlogs_eu-west-1_fl-0a_20261122T0515Z_9f.log.gz")
+    KeyFacts(account='0012', region='eu-west-1', flow_log_id='fl-0a', time='20261122T0515Z')
+    """
+    file_name = path.rsplit("/", 1)[-1]
+    name, folders, time = _NAME.match(file_name), _FOLDERS.search(path), _TIME.search(file_name)
+    told = name or folders
+    return KeyFacts(
+        told["account"] if told else None,
+        told["region"] if told else None,
+        name["flow_log_id"] if name else None,
+        time[0] if time else None,
+    )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of the files under the inputs a run takes; an empty filter takes all."""
+
+    interval: Interval | None = None
+    accounts: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    flow_log_ids: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.interval or self.accounts or self.regions or self.flow_log_ids)
+
+    def __str__(self) -> str:
+        asked = [f"interval {self.interval.label}"] if self.interval else []
+        named = (("account", self.accounts), ("region", self.regions), ("flow log", self.flow_log_ids))
+        return ", ".join([*asked, *(f"{name} {' or '.join(values)}" for name, values in named if values)])
+
+    @property
+    def label(self) -> str:
+        """The interval's label."""
+        return self.interval.label if self.interval else ALL
+
+    def choose(self, paths: Iterable[str]) -> list[str]:
+        """The paths that are taken.
+
+        Raises:
+            InputError: paths that do not tell what is asked of them; the first of them are named.
+        """
+        verdicts = {path: self._takes(path) for path in paths}
+        mute = [f"{path} does not tell its {verdict}" for path, verdict in verdicts.items() if isinstance(verdict, str)]
+        if mute:
+            more = [f"… and {len(mute) - _SHOWN} more"] if len(mute) > _SHOWN else []
+            raise InputError(
+                f"{len(mute)} file(s) cannot be placed for {self}; AWS's file names tell all of it "
+                "(ACCOUNT_vpcflowlogs_REGION_fl-ID_20261122T0515Z_HASH.log.gz): give an --input of such files, or run "
+                "without the flag:\n  " + "\n  ".join([*mute[:_SHOWN], *more])
+            )
+        return [path for path, verdict in verdicts.items() if verdict is True]
+
+    def _takes(self, path: str) -> bool | str:
+        """Whether a file is taken, or the name of what its path does not tell."""
+        facts = key_facts(path)
+        for what, wanted, value in (
+            ("account", self.accounts, facts.account),
+            ("region", self.regions, facts.region),
+            ("flow log id", self.flow_log_ids, facts.flow_log_id),
+        ):
+            if wanted and value is None:
+                return what
+            if wanted and value not in wanted:
+                return False
+        return self.interval is None or _lies_in(self.interval, path)
+
+
+def _lies_in(interval: Interval, path: str) -> bool | str:
+    """The folders decide on the day, and on the hour where they have one; else the time in the file's name does."""
+    folders, name = _FOLDERS.search(path), _TIME.search(path.rsplit("/", 1)[-1])
+    day, hour = ("-".join(name.group(1, 2, 3)), name[4]) if name else (None, None)
+    if folders and folders["day"]:
+        day, hour = "-".join(folders.group("year", "month", "day")), folders["hour"] or hour
+    if day is None or (day == interval.day and interval.hour and hour is None):
+        return "time"
+    return day == interval.day and interval.hour in (None, hour)
+
+
+Pattern = tuple[tuple[str, ...], ...]
+"""Folder by folder, the names that are looked for, with `*`, `?` and `[…]`; what the last part matches is taken whole."""
+
+
+def aws_patterns(root: str, selection: Selection) -> list[Pattern]:
+    """The patterns below a root of AWS's keys that a selection takes: plain and Hive-compatible ones, with and without an
+    organisation's id, daily and hourly. The root may hold `AWSLogs`, or lie in it, however deep.
+
+    >>> aws_patterns("s3://b/AWSLogs/1/vpcflowlogs", Selection(parse_interval("2026-11-22"), regions=("eu-west-1",)))
+    [(('eu-west-1',), ('2026',), ('11',), ('22',))]
+    """
+    _, inside, below = f"{root}/".partition(f"/{AWS_LOGS}/")
+    given = [name for name in below.split("/") if name]
+    patterns = []
+    for hive in (False, True):
+        for organisation in ([], [("o-*",)]):
+            names = [*organisation, *_levels(selection, hive=hive), *_date(selection.interval, hive=hive)]
+            if all(_matches(name, wanted) for name, wanted in zip(given, names, strict=False)):
+                patterns.append((*([] if inside else [(AWS_LOGS,)]), *names[len(given) :]))
+    return list(dict.fromkeys(patterns))
+
+
+def _matches(name: str, wanted: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in wanted)
+
+
+def _levels(selection: Selection, *, hive: bool) -> list[tuple[str, ...]]:
+    if not hive:
+        return [selection.accounts or ("[0-9]*",), ("vpcflowlogs",), selection.regions or ("*",)]
+    accounts = tuple(f"aws-account-id={account}" for account in selection.accounts or ("*",))
+    regions = tuple(f"aws-region={region}" for region in selection.regions or ("*",))
+    return [accounts, ("aws-service=vpcflowlogs", "service=vpcflowlogs"), regions]
+
+
+def _date(interval: Interval | None, *, hive: bool) -> list[tuple[str, ...]]:
+    if interval is None:
+        return []
+    parts = zip(("year", "month", "day"), interval.day.split("-"), strict=True)
+    folders: list[tuple[str, ...]] = [(f"{name}={value}",) if hive else (value,) for name, value in parts]
+    if interval.hour is not None:  # the hour's folder, or in a day's folder all files: `choose` looks at their names
+        folders.append((interval.hour, f"hour={interval.hour}", "[!h]??*", "h[!o]*"))
+    return folders
+
+
+def describe_keys(paths: Iterable[str]) -> str:
+    """Which accounts, regions and days some of AWS's keys are of, for a person who has found nothing among them.
+
+    >>> describe_keys(["s3://b/AWSLogs/1/vpcflowlogs/eu-west-1/2026/11/22/"])
+    'account(s) 1, region(s) eu-west-1, plain folders, newest day 2026-11-22'
+    """
+    found = [match for path in paths if (match := _FOLDERS.search(path))]
+    days = ["-".join(match.group("year", "month", "day")) for match in found if match["day"]]
+    styles = sorted({"Hive-compatible" if "aws-region=" in match[0] else "plain" for match in found})
+    accounts, regions = ({match[name] for match in found} for name in ("account", "region"))
+    return (
+        f"account(s) {some(accounts)}, region(s) {some(regions)}, "
+        f"{' and '.join(styles)} folders, newest day {max(days, default='none')}"
+    )
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few of some names, sorted, and how many more there are.
+
+    >>> some(["b", "a"])
+    'a, b'
+    """
+    ordered = sorted(names)
+    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
+    return (", ".join(ordered[:_SHOWN]) or "nothing") + more
