@@ -50,13 +50,13 @@ class Outcome:
         return {Path(row[0]).name: dict(zip(header, row, strict=True)) for row in rows}
 
 
-def read_csv(output: Path, name: str) -> list[tuple[str, ...]]:
-    return [tuple(row) for row in csv.reader(io.StringIO(read_part(output, name).decode(), newline=""))]
+def read_csv(output: Path, name: str, label: str = "all") -> list[tuple[str, ...]]:
+    return [tuple(row) for row in csv.reader(io.StringIO(read_part(output, name, label).decode(), newline=""))]
 
 
-def read_part(output: Path, name: str) -> bytes:
+def read_part(output: Path, name: str, label: str = "all") -> bytes:
     """The bytes of the one part file of a result."""
-    (part,) = (output / name / "interval=all").glob("part-*")
+    (part,) = (output / name / f"interval={label}").glob("part-*")
     return part.read_bytes()
 
 
@@ -77,5 +77,5 @@ def run_job(
     return outcome
 
 
-def published_summary(output: Path) -> dict[str, Any]:
-    return json.loads(read_part(output, "summary"))
+def published_summary(output: Path, label: str = "all") -> dict[str, Any]:
+    return json.loads(read_part(output, "summary", label))
