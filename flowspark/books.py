@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED
@@ -58,7 +58,8 @@ class Books:
 
     def too_many_rejects(self, limit: Decimal) -> bool:
         """Whether rejected lines are more than this share of the record lines (design rule 9), compared exactly."""
-        return self.rejected > limit * self.records
+        with localcontext(prec=len(limit.as_tuple().digits) + len(str(self.records))):
+            return self.rejected > limit * self.records
 
     @property
     def unknown_fields(self) -> list[str]:
