@@ -19,6 +19,7 @@ from flowspark.decode.batches import record_batch
 from flowspark.decode.blocks import Block, Buffer
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.records import flow_keys
+from flowspark.decode.split import listed_sources, scan_split
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
 from flowspark.errors import BadFile
 from flowspark.fields import FIELDS, column_name
@@ -210,6 +211,20 @@ def test_a_line_of_one_mebibyte_is_a_line(end):
 def test_rule_10_a_longer_line_is_not_a_flow_log(data):
     with pytest.raises(BadFile, match="longer than 1 MiB"):
         decode(data)
+
+
+@pytest.mark.parametrize(("link", "error"), [(True, "a link to a file that is not there"), (False, "vanished between")])
+def test_rule_10_a_link_to_nothing_is_not_a_file_that_vanished(tmp_path, link, error):
+    path = tmp_path / "a.log"
+    if link:
+        path.symlink_to(tmp_path / "nothing")
+    split = [{"path": str(path), "size": 0, "modified": None}]
+    batch = pa.record_batch([pa.array([split])], names=["files"])
+    (found,) = (
+        row["file"] for part in scan_split(listed_sources([batch]), None) for row in part.to_pylist() if row["file"]
+    )
+    assert found["status"] == "skipped"
+    assert found["error"].startswith(error)
 
 
 def test_the_decoder_imports_no_spark():
