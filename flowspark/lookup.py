@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,8 @@ COLUMNS = ("dstport", "protocol", "tag")
 UNTAGGED = "Untagged"
 ON_CONFLICT = ("all", "first", "last", "error")
 LOOKUP_SCHEMA = "dstport int, protocol int, tag string"
-_SHOWN = 20
+_SHOWN = 1000
+_BEFORE_CELL = re.compile(r'"(?:[^"]|"")*"|(?:(?<=,)|^)[ \t]+', re.MULTILINE)  # a quoted text is passed over as it is
 
 
 @dataclass
@@ -71,7 +73,7 @@ def parse_lookup(content: bytes, on_conflict: str = "all", where: str = "lookup"
         raise InputError(f"lookup {where}, line {line}: not UTF-8 text; save the table as UTF-8") from error
     faults: list[str] = []
     spelled: dict[str, str] = {}
-    keys: dict[tuple[int, int], list[str]] = {}
+    keys: dict[tuple[int, int], dict[str, None]] = {}  # the tags of a key, in the order in which they first (or last) come
     rows = 0
     for line, cells in _cells(text, faults):
         rows += 1
@@ -79,15 +81,15 @@ def parse_lookup(content: bytes, on_conflict: str = "all", where: str = "lookup"
         if row:
             port, protocol, tag = row
             spelled.setdefault(tag.lower(), tag)
-            tags = keys.setdefault((port, protocol), [])
-            if tag.lower() in tags and on_conflict == "last":
-                tags.remove(tag.lower())  # the last row in the file decides
-            if tag.lower() not in tags:
-                tags.append(tag.lower())
+            known = keys.setdefault((port, protocol), {})
+            if on_conflict == "last":
+                known.pop(tag.lower(), None)  # the last row in the file decides
+            known[tag.lower()] = None
     if faults:
         raise InputError(_report(f"lookup {where} has {len(faults)} fault(s)", faults))
     lookup = Lookup(rows, hashlib.sha256(content).hexdigest())
-    for key, tags in sorted(keys.items()):
+    for key in sorted(keys):
+        tags = list(keys[key])
         kept = {"all": tags, "first": tags[:1], "last": tags[-1:], "error": tags}[on_conflict]
         lookup.mappings += ((*key, spelled[tag]) for tag in kept)
         if len(tags) > 1:
@@ -95,13 +97,22 @@ def parse_lookup(content: bytes, on_conflict: str = "all", where: str = "lookup"
     lookup.mappings.sort()
     if on_conflict == "error" and lookup.conflicts:
         several = [
-            f"port {port} {protocol_label(protocol)}: {', '.join(tags)}"
+            f"port {port} {protocol_label(protocol)}: {shown_tags(tags)}"
             for (port, protocol), tags in lookup.conflicts.items()
         ]
         raise InputError(
             _report(f"lookup {where} gives {len(several)} key(s) several tags (on_conflict is error)", several)
         )
     return lookup
+
+
+def shown_tags(tags: list[str]) -> str:
+    """Tags for a message: the first ten, and how many more there are.
+
+    >>> shown_tags(["a", "b"]), shown_tags([str(n) for n in range(12)])
+    ('a, b', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more')
+    """
+    return ", ".join(tags[:10]) + (f" and {len(tags) - 10:,} more" if len(tags) > 10 else "")
 
 
 def _report(title: str, lines: list[str]) -> str:
@@ -134,7 +145,8 @@ def _cells(text: str, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _rows(text: str, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
     """The CSV rows that are not blank, trimmed, each with the number of its first line."""
-    lines = io.StringIO(text.replace("\r\n", "\n"), newline="\n").readlines()
+    text = _BEFORE_CELL.sub(lambda found: found[0] if found[0].startswith('"') else "", text.replace("\r\n", "\n"))
+    lines = io.StringIO(text, newline="\n").readlines()
     reader = csv.reader(lines, skipinitialspace=True)
     done = 0
     while True:
@@ -149,14 +161,14 @@ def _rows(text: str, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
         first, done = done + 1, reader.line_num
         if raw.count('"') % 2:
             faults.append(f"line {first}: a quote is not closed")
-        elif any(cell.strip(" \t") for cell in row):
+        elif raw.strip(" \t\n"):
             yield first, [cell.strip(" \t") for cell in row]
 
 
 def _check_row(line: int, cells: list[str], faults: list[str]) -> tuple[int, int, str] | None:
     port, protocol, tag = cells
     found: list[str] = []
-    number = 0
+    port_number = number = 0
     if not port:
         found.append("empty dstport")
     elif not (port.isascii() and port.isdigit()):
@@ -164,8 +176,10 @@ def _check_row(line: int, cells: list[str], faults: list[str]) -> tuple[int, int
         is_range = hyphen and low.strip().isdigit() and high.strip().isdigit()
         what = f"a range of ports ('{port}') is not supported yet" if is_range else f"dstport '{port[:40]}' is no number"
         found.append(f"{what}; give one port, 0 to 65535, a row")
-    elif len(port.lstrip("0")) > 5 or int(port) > 65535:
-        found.append(f"dstport {port[:40]} is outside 0-65535")
+    else:
+        port_number = int(port.lstrip("0")[:6] or "0")  # Python refuses to read thousands of digits
+        if port_number > 65535:
+            found.append(f"dstport {port[:40]} is outside 0-65535")
     if not protocol:
         found.append("empty protocol")
     else:
@@ -178,7 +192,7 @@ def _check_row(line: int, cells: list[str], faults: list[str]) -> tuple[int, int
     elif tag.lower() == UNTAGGED.lower():
         found.append(f"the tag {UNTAGGED} is what flows without a tag are called; choose another")
     faults.extend(f"line {line}: {fault}" for fault in found)
-    return None if found else (int(port), number, tag)
+    return None if found else (port_number, number, tag)
 
 
 def read_lookup(spark: SparkSession, path: str, on_conflict: str = "all") -> Lookup:

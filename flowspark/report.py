@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from flowspark.lookup import shown_tags
+
 if TYPE_CHECKING:
     from flowspark.outputs import Top
     from flowspark.pipeline import Result
@@ -82,5 +84,5 @@ def warnings(summary: dict[str, Any]) -> Iterator[str]:
         yield (
             f"{len(lookup['conflicts']):,} key(s) of the lookup have several tags (on_conflict is "
             f"{summary['settings']['on_conflict']}), the first: port {first['dstport']} {first['protocol']}: "
-            f"{', '.join(first['tags'])}"
+            f"{shown_tags(first['tags'])}"
         )

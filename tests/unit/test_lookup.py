@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 
 import pytest
 
@@ -76,6 +77,12 @@ def test_the_sha256_is_that_of_the_bytes_as_they_are():
         pytest.param(b" dstport , protocol,\ttag \n 443 ,\ttcp, web\t\n53\t,  udp  , dns \n", id="blanks around cells"),
         pytest.param(b'"dstport","protocol","tag"\n"443","tcp","web"\n53,"udp",dns\n', id="quoted cells"),
         pytest.param(b'dstport, "protocol" ,"tag"\n443, "tcp", " web "\n53,udp, "dns" \n', id="blanks and quotes"),
+        pytest.param(
+            b'\t"dstport",\t"protocol", \t"tag"\n\t443,\t"tcp",\t"web"\n53,\t udp, \t"dns"\t\n', id="tabs and quotes"
+        ),
+        pytest.param(
+            b"dstport,protocol,tag\n%s443,%s6,web\n53,17,dns\n" % (b"0" * 5000, b"0" * 5000), id="leading zeros, no end"
+        ),
         pytest.param(b"DSTPORT,Protocol,tAG\n443,tcp,web\n53,udp,dns\n", id="header in any case"),
         pytest.param(b"tag,dstport,protocol\nweb,443,tcp\ndns,53,udp\n", id="columns in another order"),
         pytest.param(b"owner,Tag,note,DstPort,Protocol\nme,web,,443,tcp\n,dns,x,53,udp\n", id="extra columns"),
@@ -103,6 +110,7 @@ def test_rule_3_the_same_table_in_other_clothes(content):
         ('""""', '"'),
         ("a b", "a b"),
         ("a\tb", "a\tb"),
+        ('"a,\t""b"""', 'a,\t"b"'),
         ("überwachung", "überwachung"),
         ("ポート", "ポート"),
         ("a\u2028b", "a\u2028b"),
@@ -255,6 +263,25 @@ def test_all_faults_of_a_row_are_reported():
         "line 3: unknown protocol 'tcpp' (did you mean tcp?); use an IANA keyword or a number from 0 to 255",
         "line 3: the tag Untagged is what flows without a tag are called; choose another",
     ]
+
+
+@pytest.mark.parametrize("row", [",,", '"","",""', " ,\t, "])
+def test_a_row_of_empty_cells_is_no_blank_line(row):
+    assert faults(table("443,tcp,web", row)) == ["line 3: empty dstport", "line 3: empty protocol", "line 3: empty tag"]
+
+
+def test_hundreds_of_faults_are_all_reported():
+    assert len(faults(table(*["443,tcp,"] * 300))) == 300
+
+
+def test_a_key_with_very_many_tags_takes_no_longer_and_its_error_names_the_first_of_them():
+    content = table(*(f"443,tcp,tag{n}" for n in range(65_536)))
+    started = time.monotonic()
+    assert len(parse_lookup(content).conflicts[443, 6]) == 65_536
+    assert time.monotonic() - started < 10  # under a second; a minute when each row looks through all tags before
+    (found,) = faults(content, "error")
+    assert found.startswith("port 443 tcp: tag0, tag1, ")
+    assert found.endswith(", tag9 and 65,526 more")
 
 
 def test_the_error_names_the_file_and_counts_the_faults():
