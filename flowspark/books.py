@@ -56,10 +56,11 @@ class Books:
         """Record lines: flows, nodata, skipdata and rejected."""
         return self.totals["flows"] + self.totals["nodata"] + self.totals["skipdata"] + self.rejected
 
-    def too_many_rejects(self, limit: Decimal) -> bool:
+    def too_many_rejects(self, limit: Decimal | float) -> bool:
         """Whether rejected lines are more than this share of the record lines (design rule 9), compared exactly."""
-        with localcontext(prec=len(limit.as_tuple().digits) + len(str(self.records))):
-            return self.rejected > limit * self.records
+        exact = Decimal(limit)
+        with localcontext(prec=len(exact.as_tuple().digits) + len(str(self.records))):
+            return self.rejected > exact * self.records
 
     @property
     def unknown_fields(self) -> list[str]:

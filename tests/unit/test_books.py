@@ -30,3 +30,9 @@ from flowspark.books import Books
 def test_rule_9_the_ratio_compares_exactly_as_the_decimal_written(rejected, flows, limit, too_many):
     books = Books(totals=Counter(flows=flows, bad_number=rejected))
     assert books.too_many_rejects(Decimal(limit)) is too_many
+
+
+@pytest.mark.parametrize("limit", [0, 1, 0.5])
+def test_a_limit_may_be_any_number(limit):
+    books = Books(totals=Counter(flows=1, bad_number=1))
+    assert books.too_many_rejects(limit) is (limit < 0.5)
