@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
+import os
 import re
 import sys
 import traceback
@@ -105,8 +107,17 @@ def _run(settings: Settings, *, debug: bool) -> None:
         result = pipeline.run(spark, settings)
     for warning in report.warnings(result.summary):
         log.warning("%s", warning)
-    print(report.tables(result))
-    print(json.dumps(result.summary, ensure_ascii=False))
+    _show(report.tables(result), json.dumps(result.summary, ensure_ascii=False))
+
+
+def _show(*texts: str) -> None:
+    """Prints the results; they are published already, so nothing that ails the terminal makes the run a failure."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        print(*texts, sep="\n", flush=True)
+    except BrokenPipeError:  # whoever read it has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: FlowsparkError) -> int:

@@ -51,6 +51,7 @@ def cause(error: BaseException) -> str:
     """What went wrong at the bottom of an error from inside Spark, without the traces around it."""
     text = str(error)
     python = re.findall(r"^(\w[\w.]*(?:Error|Exception|Exit|Interrupt)\b: .*)$", text, re.MULTILINE)
-    java = re.findall(r"Caused by: (.*)", text)
-    said: list[str] = java or python or [text.strip().split("\n")[0] or type(error).__name__]
+    program = re.findall(r'Cannot run program "[^"]+".*', text)  # PYSPARK_PYTHON
+    java = re.findall(r"Caused by: (.*)", text) or re.findall(r"^: ([\w.$]+(?:Exception|Error)\b.*)$", text, re.MULTILINE)
+    said: list[str] = program or java or python or [text.strip().split("\n")[0] or type(error).__name__]
     return said[-1].strip()[:1000]

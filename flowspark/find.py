@@ -13,8 +13,18 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
-from flowspark.errors import InputError, cause
-from flowspark.files import LogFile, hidden, identity, normal, reported_path, resolve_reader, spark_path, utc_text
+from flowspark.errors import BadFile, InputError, cause
+from flowspark.files import (
+    LogFile,
+    hidden,
+    identity,
+    is_local,
+    normal,
+    reported_path,
+    resolve_reader,
+    spark_path,
+    utc_text,
+)
 from flowspark.keys import AWS_LOGS, Pattern, Selection, aws_patterns, describe_keys, some
 from flowspark.listing import Listing, missing_input, nothing_found
 from flowspark.session import SPARK_ERRORS
@@ -104,11 +114,31 @@ def _find_binary(
     large = [path for path, file in files.items() if file.size > _LARGEST]
     if large:
         raise InputError(f"Spark hands over files of up to 2 GB, and these are larger: {some(large)}; use --reader direct")
-    empty = [path for path in names if path not in files]  # Spark's readers pass over files without a byte
+    empty = _empty(spark, [path for path in names if path not in files])
     if empty:
         frame = frame.unionByName(spark.createDataFrame([(path, 0, None, b"") for path in empty], frame.schema))
     frames.append(frame)
-    return [files.get(path) or LogFile(path, 0) for path in names]
+    return [files.get(path) or LogFile(path, 0) for path in [*names, *_dangling(root, selection, listed)]]
+
+
+def _empty(spark: SparkSession, paths: list[str]) -> list[str]:
+    """Those of some files without a row that have none because they are empty; the others cannot be read."""
+    if not paths:
+        return []
+    try:
+        rows = spark.read.format("binaryFile").load(list(map(spark_path, paths))).select("path").collect()
+    except SPARK_ERRORS:
+        half = len(paths) // 2
+        return [*_empty(spark, paths[:half]), *_empty(spark, paths[half:])] if half else []
+    return sorted({*paths} - {reported_path(row["path"]) for row in rows})
+
+
+def _dangling(root: str, selection: Selection, listed: list[str]) -> list[str]:
+    """Links that lead nowhere, which Spark's readers do not list; they leave no row, and are named for that."""
+    if not is_local(root):
+        return []
+    seen = {*listed}
+    return [file.path for file in Listing(storage_of(root), root).files(selection) if file.path not in seen]
 
 
 def _listed(spark: SparkSession, root: str, selection: Selection) -> tuple[DataFrame, list[str]]:
@@ -164,9 +194,12 @@ def _listing(path: str) -> Iterator[None]:
 
 def why_unread(spark: SparkSession, path: str) -> str:
     """Why Spark's reader has left no row of a file that was listed: it is asked once more, for this file alone."""
-    reader = spark.read.format("binaryFile").option("ignoreMissingFiles", False).option("ignoreCorruptFiles", False)
     try:
-        reader.load(spark_path(path)).select(F.length("content")).collect()
+        if is_local(path):
+            storage_of(path).open(path).close()
+        spark.read.format("binaryFile").load(spark_path(path)).select(F.length("content")).collect()
+    except BadFile as error:
+        return str(error)
     except AnalysisException:
         return VANISHED
     except SPARK_ERRORS as error:

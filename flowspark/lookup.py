@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowspark.errors import InputError, UsageError, did_you_mean
+from flowspark.errors import InputError, UsageError, cause, did_you_mean
 from flowspark.files import is_local, local_path, spark_path
 from flowspark.protocols import protocol_label, protocol_number
 
@@ -216,10 +216,14 @@ def _read(spark: SparkSession, path: str) -> bytes:
             raise InputError(f"lookup {path} cannot be read: {error.strerror}") from error
     from pyspark.errors import AnalysisException
 
+    from flowspark.session import SPARK_ERRORS
+
     try:
         rows = spark.read.format("binaryFile").load(spark_path(path)).select("path", "content").take(2)
     except AnalysisException as error:
         raise InputError(f"lookup {path} does not exist; check the path") from error
+    except SPARK_ERRORS as error:
+        raise InputError(f"lookup {path} cannot be read: {cause(error)}") from error
     if len(rows) != 1 or not rows[0]["path"].endswith(path.rsplit("/", 1)[-1]):
         raise InputError(f"lookup {path} is a folder, or empty; give the CSV file itself")
     return bytes(rows[0]["content"])

@@ -158,7 +158,7 @@ class Output:
         summary = self._summary()
         if summary is None:
             return None
-        reader = self._reader(FILES, summary["settings"]["output_format"]).option("multiLine", True)
+        reader = self._reader(FILES, summary["settings"]["output_format"])
         rows = reader.load(_uri(self.folder(FILES))).select("path", "size", "modified").collect()
         return Previous(summary, [LogFile(*row) for row in rows])
 
@@ -204,7 +204,11 @@ class Output:
         return Top(rows[:TOP], total, untagged)
 
     def _reader(self, name: str, file_format: str) -> DataFrameReader:
-        return self._spark.read.schema(_TABLES[name]).format(file_format).options(escape='"', header=True)
+        return (
+            self._spark.read.schema(_TABLES[name])
+            .format(file_format)
+            .options(escape='"', header=True, multiLine=True, lineSep="\n")
+        )
 
 
 def _uri(folder: str) -> str:

@@ -69,5 +69,5 @@ def _create(*, debug: bool) -> SparkSession:
     if not debug and hasattr(spark, "sparkContext"):
         # what goes wrong is told in one message; Java's own account of it comes with --log-level DEBUG
         spark.sparkContext.setLogLevel("OFF")
-        logging.getLogger("py4j").setLevel(logging.ERROR)
+        logging.getLogger("py4j").setLevel(logging.CRITICAL)
     return spark

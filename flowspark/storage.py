@@ -17,6 +17,7 @@ from flowspark.errors import BadFile, InputError
 from flowspark.files import LogFile, hidden, is_local, utc_text
 
 VANISHED = "vanished between listing and reading; run again"
+DANGLING = "a link to a file that is not there; mend the link, or remove it"
 _READ_AHEAD = 8 << 20  # bytes that one request to S3 brings; with none, each small read would be a request of its own
 _TRIES = 5
 
@@ -101,7 +102,7 @@ class Local:
         try:
             return io.FileIO(path)
         except FileNotFoundError as error:
-            raise BadFile(VANISHED) from error
+            raise BadFile(DANGLING if Path(path).is_symlink() else VANISHED) from error
         except OSError as error:
             raise BadFile(f"cannot be opened: {error.strerror}") from error
 
@@ -127,6 +128,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _describe(path: str) -> LogFile:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"the name of {path!r} is not UTF-8, and cannot be reported; rename the file") from error
     try:
         status = Path(path).stat()
     except OSError:
