@@ -89,6 +89,18 @@ def test_what_a_person_sees(tmp_path):
     assert "1 file(s), 1,531 lines = 0 header + 0 blank + 1,530 flows + 0 nodata + 1 skipdata + 0 rejected" in run.stdout
 
 
+def test_a_terminal_that_cannot_show_it_or_hangs_up_is_no_failure(tmp_path):
+    arguments = job(tmp_path, log(*(flow(port) for port in range(50))))
+    run = start(*arguments, PYTHONIOENCODING="latin-1")
+    assert run.returncode == 0, run.stderr
+    assert "? and 30 row(s) more" in run.stdout
+    read, write_end = os.pipe()
+    os.close(read)
+    hung_up = subprocess.run([sys.executable, str(JOB), *map(str, arguments)], stdout=write_end, stderr=subprocess.PIPE, check=False)
+    os.close(write_end)
+    assert hung_up.returncode == 0, hung_up.stderr.decode()
+
+
 @pytest.mark.parametrize(
     ("content", "extra", "code", "message"),
     [

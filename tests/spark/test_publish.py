@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -161,6 +162,29 @@ def test_the_summary_holds_what_was_asked_and_what_was_found(spark, tmp_path):
     ]
     assert out.summary["settings"]["max_reject_ratio"] == "0.01"
     assert out.summary["settings"]["layout"] is None
+
+
+def test_a_tag_may_hold_line_breaks_commas_and_quotes(spark, tmp_path):
+    lookup = 'dstport,protocol,tag\n443,tcp,"two\nlines"\n22,tcp,"a\rb"\n53,udp,"x, ""y"""\n'
+    out = run_job(spark, tmp_path, {"a.log": log(flow(443), flow(22), flow(53, 17), flow(1))}, lookup)
+    assert out.tags == [("Untagged", 1), ("a\rb", 1), ("two\nlines", 1), ('x, "y"', 1)]
+    assert (out.summary["tagged"], out.summary["untagged"]) == (3, 1)
+
+
+@pytest.mark.parametrize("reader", ["direct", "spark"])
+def test_rule_10_files_that_cannot_be_opened_are_all_named_through_both_readers(spark, tmp_path, reader):
+    for name in ("one", "two"):
+        (tmp_path / "logs" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "logs" / name).symlink_to("nowhere")
+    logs = {"a.log": log(flow(443)), "empty.log": b"", "cut.gz": gzip.compress(log(flow(443)))[:-4]}
+    with pytest.raises(InputError, match=r"3 of 5 file\(s\) cannot be used") as caught:
+        run_job(spark, tmp_path, logs, reader=reader)
+    for name in ("one: a link to a file that is not there", "two: a link to a file that is not there", "cut.gz: the gzip ends"):
+        assert name in str(caught.value)
+    out = run_job(spark, tmp_path, logs, reader=reader, on_bad_file="skip")
+    assert {name: row["status"] for name, row in out.files.items()} == {
+        "a.log": "read", "empty.log": "read", "cut.gz": "skipped", "one": "skipped", "two": "skipped",
+    }  # fmt: skip
 
 
 def test_large_lookups_work(spark, tmp_path):

@@ -1,0 +1,190 @@
+"""The job on S3: both readers, every key, failures of all kinds, and what it asks of the server."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flowspark import pipeline
+from flowspark.errors import InputError
+from flowspark.settings import Settings
+from tests.logs import NODATA, flow, log, write
+from tests.spark.job import LOOKUP, read_part
+from tests.unit.test_keys import LAYOUTS, key
+
+TABLES = ("tag_counts", "port_protocol_counts", "rejects", "files")
+READERS = ["direct", "spark"]
+MORNING = datetime(2026, 11, 22, 5, 15, tzinfo=UTC)
+DAY = "2026-11-22"
+
+
+def asked(bucket, scheme: str = "s3", **changes) -> Settings:
+    bucket.put("tags.csv", LOOKUP.encode())
+    paths = {"input": (bucket.uri("logs", scheme),), "lookup": bucket.uri("tags.csv"), "output": bucket.uri("out", scheme)}
+    return Settings(**(paths | changes))
+
+
+def part(bucket, name: str, label: str = "all") -> bytes:
+    """The bytes of the one part file of a result."""
+    (found,) = [k for k in bucket.keys(f"out/{name}/interval={label}/") if "/part-" in k]
+    return bucket.get(found)
+
+
+def results(bucket, label: str = "all") -> dict[str, bytes]:
+    return {name: part(bucket, name, label) for name in TABLES}
+
+
+def without_times(files: bytes) -> list[list[str]]:
+    return [row[:2] + row[3:] for row in csv.reader(io.StringIO(files.decode()))]
+
+
+CONTENT = gzip.compress(log(flow(443), flow(53, 17), NODATA, "bad", flow(1)), mtime=0)
+ODD_NAMES = ["a b.log", "a+b=c.log", "100%.log", "%20.log", "größe.log", "日.log", "a,b'c.log", "x=1/dt=2/~a", "a&b;c@d.log"]
+
+
+@pytest.mark.parametrize("scheme", ["s3", "s3a"])
+def test_both_readers_give_what_a_local_run_gives(spark, bucket, tmp_path, scheme):
+    keys = [*ODD_NAMES, *(key(MORNING, account=f"{n:012}", **how) for n, how in enumerate(LAYOUTS.values())), "empty.log"]
+    for name in keys:
+        content = b"" if name == "empty.log" else CONTENT
+        bucket.put(f"logs/{name}", content)
+        write(tmp_path / "logs" / name, content)
+    for hidden in ("logs/_SUCCESS", "logs/.a", "logs/_x/b.log", "logs/y/_z=1/c.log"):
+        bucket.put(hidden, b"no log")
+    write(tmp_path / "lookup.csv", LOOKUP.encode())
+    local = Settings((f"{tmp_path}/logs",), f"{tmp_path}/lookup.csv", f"{tmp_path}/out", max_reject_ratio=1)
+    pipeline.run(spark, local)
+    expected = {name: read_part(tmp_path / "out", name) for name in TABLES}
+    found = []
+    for reader in READERS:
+        pipeline.run(spark, asked(bucket, scheme, reader=reader, max_reject_ratio=1))
+        found.append(results(bucket))
+    assert found[0] == found[1]
+    there = {name: content.replace(bucket.uri("logs", scheme).encode(), f"{tmp_path}/logs".encode()) for name, content in found[0].items()}  # fmt: skip
+    assert without_times(there.pop("files")) == without_times(expected.pop("files"))
+    assert there == expected
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_an_interval_run_again_tagged_again_and_left_alone(spark, bucket, reader):
+    def again(**changes) -> pipeline.Result:
+        return pipeline.run(spark, asked(bucket, reader=reader, interval=DAY, **changes))
+
+    bucket.put(f"logs/{key(MORNING)}", log(flow(443)))
+    bucket.put(f"logs/{key(MORNING + timedelta(days=1))}", log(flow(22)))
+    first = again(skip_unchanged=True).summary
+    before = {name: bucket.get(name) for name in bucket.keys("out/")}
+    assert again(skip_unchanged=True).tops is None
+    assert {name: bucket.get(name) for name in bucket.keys("out/")} == before
+
+    late = f"logs/{key(MORNING + timedelta(minutes=5))}"
+    bucket.put(late, log(flow(53, 17)))
+    second = again(skip_unchanged=True).summary
+    assert second["late_files"] == [bucket.uri(late)]
+    assert part(bucket, "tag_counts", DAY) == b"tag,count\ndns,1\nweb,1\n"
+    assert not bucket.keys(first["scan"].removeprefix(bucket.uri()) + "/")
+
+    bucket.delete(late)
+    bucket.put("new.csv", b"dstport,protocol,tag\n443,tcp,Front\n")
+    third = again(input=(), retag=True, lookup=bucket.uri("new.csv")).summary
+    assert part(bucket, "tag_counts", DAY) == b"tag,count\nFront,1\nUntagged,1\n"
+    assert third["scan"] == second["scan"]
+    assert not [name for name in bucket.keys("out/") if "claim=" in name]
+    assert bucket.uploads() == []
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_listing_of_more_than_a_page_is_complete(spark, bucket, reader):
+    for n in range(1050):
+        bucket.put(f"logs/{n:04}.log", b"443 6\n" if n % 7 else b"")
+    settings = asked(bucket, reader=reader, layout="dstport protocol")
+    assert pipeline.run(spark, settings).summary["books"] == {
+        "files": 1050, "lines": 900, "header": 0, "blank": 0, "flows": 900, "nodata": 0, "skipdata": 0, "rejected": 0,
+    }  # fmt: skip
+
+
+def test_the_listing_asks_for_the_folders_of_the_interval_alone(spark, bucket, proxy):
+    accounts, regions = [f"{n:012}" for n in range(3)], ["eu-west-1", "us-east-1"]
+    for account in accounts:
+        for region in regions:
+            for day in range(4):
+                bucket.put(f"logs/{key(MORNING - timedelta(days=day), account=account, region=region)}", log(flow(443)))
+
+    def requests() -> list[str]:
+        proxy.clear()
+        pipeline.find_files(spark, [bucket.uri("logs")], "direct", asked(bucket, interval=DAY).selection)
+        return [f"{r.operation} {r.place}" for r in proxy.requests if r.place.startswith("logs")]
+
+    before = requests()
+    for n in range(1200):
+        bucket.put(f"logs/other-{n}/x.parquet")
+    bucket.put("logs/AWSLogs/000000000000/CloudTrail/x")
+    assert requests() == before
+    # one for the accounts, one an account for its regions, one a region for its day
+    assert len(before) == 1 + len(accounts) + len(accounts) * len(regions)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_hiccup_of_the_server_is_seen_through(spark, bucket, proxy, reader):
+    for n in range(3):
+        bucket.put(f"logs/{n}.log", log(*[flow(443)] * 500))
+    proxy.fail("GetObject", under="logs/0.log", times=2)
+    proxy.cut("GetObject", under="logs/1.log", times=1)
+    proxy.fail("ListObjects", under="logs", times=1, status=500)
+    summary = pipeline.run(spark, asked(bucket, reader=reader)).summary
+    assert summary["books"]["flows"] == 1500
+    assert proxy.count("GetObject", under="logs/0.log") >= 3
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_files_that_cannot_be_read_are_named_and_left_out_whole(spark, bucket, proxy, reader):
+    for name in ("good", "gone", "secret", "broken"):
+        bucket.put(f"logs/{name}.log", log(*[flow(443)] * 500))
+    proxy.hide("logs/gone.log")
+    proxy.fail("GetObject", under="logs/secret.log", status=403)
+    proxy.fail("GetObject", under="logs/broken.log", status=503)
+    with pytest.raises(InputError, match=r"3 of 4 file\(s\) cannot be used") as caught:
+        pipeline.run(spark, asked(bucket, reader=reader))
+    for name in ("gone", "secret", "broken"):
+        assert f"{bucket.uri(f'logs/{name}.log')}: " in str(caught.value)
+    assert "gone.log: vanished between listing and reading" in str(caught.value)
+    summary = pipeline.run(spark, asked(bucket, reader=reader, on_bad_file="skip")).summary
+    assert (summary["books"]["files"], summary["books"]["flows"]) == (1, 500)
+    assert [Path(bad["path"]).stem for bad in summary["bad_files"]] == ["broken", "gone", "secret"]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_prefix_that_may_not_be_listed_is_told(spark, bucket, proxy, reader):
+    bucket.put("logs/open/a.log", log(flow(443)))
+    bucket.put("secret/b.log", log(flow(443)))
+    proxy.deny("secret")
+    settings = asked(bucket, reader=reader, input=(bucket.uri("logs"), bucket.uri("secret")))
+    with pytest.raises(InputError, match="secret cannot be listed: .*"):
+        pipeline.run(spark, settings)
+    assert not bucket.keys("out/tag_counts")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_is_not_there_is_told(spark, bucket, reader):
+    bucket.put(f"logs/{key(MORNING)}", log(flow(443)))
+    with pytest.raises(InputError, match=r"There: account\(s\) 123456789010, .*newest day 2026-11-22"):
+        pipeline.run(spark, asked(bucket, reader=reader, interval="2026-11-30"))
+    with pytest.raises(InputError, match="lgos does not exist; check the path"):
+        pipeline.run(spark, asked(bucket, reader=reader, input=(bucket.uri("lgos"),)))
+    with pytest.raises(InputError, match=r"lookup .*none\.csv does not exist"):
+        pipeline.run(spark, asked(bucket, reader=reader, lookup=bucket.uri("none.csv")))
+    empty = pipeline.run(spark, asked(bucket, reader=reader, interval="2026-11-30", allow_empty=True)).summary
+    assert json.dumps(empty["books"]["files"]) == "0"
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_s3_and_s3a_are_one_place(spark, bucket, reader):
+    bucket.put("logs/a.log", log(flow(443)))
+    both = (bucket.uri("logs", "s3"), bucket.uri("logs/a.log", "s3a"))
+    assert pipeline.run(spark, asked(bucket, reader=reader, input=both)).summary["books"]["files"] == 1
