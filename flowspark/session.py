@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from flowspark.aws import s3_endpoint
 from flowspark.errors import FlowsparkError
 
 try:
@@ -52,6 +53,24 @@ def spark_session(*, debug: bool) -> Iterator[SparkSession]:
         spark.stop()
 
 
+def s3_confs(environment: Mapping[str, str]) -> dict[str, str]:
+    """What Spark must be told about an S3 server that is not Amazon's; nothing where the environment names none.
+
+    Everything else that S3 needs, credentials' places among it, is in conf/spark-s3.conf.
+    """
+    endpoint = s3_endpoint(environment)
+    if endpoint is None:
+        return {}
+    return {
+        "spark.hadoop.fs.s3a.endpoint": endpoint.url,
+        "spark.hadoop.fs.s3a.endpoint.region": endpoint.region,  # newer S3A insists on one beside an endpoint
+        "spark.hadoop.fs.s3a.path.style.access": "true",  # or a bucket would be a host name
+        # Spark hands no environment on to executors, and the direct reader opens files there
+        "spark.executorEnv.AWS_ENDPOINT_URL_S3": endpoint.url,
+        "spark.executorEnv.AWS_REGION": endpoint.region,
+    }
+
+
 def _create(*, debug: bool) -> SparkSession:
     builder = SparkSession.builder.appName("flowspark")
     by_submit = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has made the JVM, with the master that it was given
@@ -65,6 +84,9 @@ def _create(*, debug: bool) -> SparkSession:
     if home.is_dir():
         # from a clone the package is on the driver's path alone; a folder that an executor does not have does no harm
         builder = builder.config("spark.executorEnv.PYTHONPATH", str(home))
+    if "SPARK_REMOTE" not in os.environ:
+        for name, value in s3_confs(os.environ).items():
+            builder = builder.config(name, value)
     spark = builder.getOrCreate()
     if not debug and hasattr(spark, "sparkContext"):
         # what goes wrong is told in one message; Java's own account of it comes with --log-level DEBUG

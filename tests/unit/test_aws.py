@@ -1,0 +1,28 @@
+"""Which S3 server the environment names."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowspark.aws import Endpoint, s3_endpoint
+
+ANY, S3 = "http://any:1", "http://s3:2"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"AWS_REGION": "eu-west-1"}, None),
+        ({"AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": ""}, None),
+        ({"AWS_ENDPOINT_URL": ANY}, Endpoint(ANY, "us-east-1")),
+        ({"AWS_ENDPOINT_URL": ANY, "AWS_ENDPOINT_URL_S3": S3}, Endpoint(S3, "us-east-1")),
+        ({"AWS_ENDPOINT_URL_S3": S3, "AWS_DEFAULT_REGION": "eu-west-2"}, Endpoint(S3, "eu-west-2")),
+        (
+            {"AWS_ENDPOINT_URL": ANY, "AWS_DEFAULT_REGION": "eu-west-2", "AWS_REGION": "eu-west-1"},
+            Endpoint(ANY, "eu-west-1"),
+        ),
+    ],
+)
+def test_the_endpoint_is_the_one_that_awss_own_tools_would_take(environment, expected):
+    assert s3_endpoint(environment) == expected
