@@ -22,5 +22,9 @@ def s3_endpoint(environment: Mapping[str, str] = os.environ) -> Endpoint | None:
     Endpoint(url='http://127.0.0.1:9000', region='eu-west-1')
     """
     url = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
-    return Endpoint(url, region) if url else None
+    return Endpoint(url, default_region(environment) or "us-east-1") if url else None
+
+
+def default_region(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The region that AWS_REGION, or else AWS_DEFAULT_REGION, names."""
+    return environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None

@@ -161,7 +161,7 @@ def _rows(text: str, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
         first, done = done + 1, reader.line_num
         if raw.count('"') % 2:
             faults.append(f"line {first}: a quote is not closed")
-        elif raw.strip(" \t\n"):
+        elif any(cell.strip(" \t") for cell in row):
             yield first, [cell.strip(" \t") for cell in row]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import urlsplit
 
+from flowspark.aws import default_region, s3_endpoint
 from flowspark.errors import BadFile, InputError
 from flowspark.files import LogFile, hidden, is_local, utc_text
 
@@ -168,7 +169,10 @@ class S3:
 
     def open(self, path: str) -> IO[bytes]:
         try:
-            stream: IO[bytes] = self._fs(path).open_input_stream(self._bare(path), buffer_size=_READ_AHEAD)
+            # as it is: pyarrow would decompress by the name, and the first bytes decide
+            stream: IO[bytes] = self._fs(path).open_input_stream(
+                self._bare(path), compression=None, buffer_size=_READ_AHEAD
+            )
         except FileNotFoundError as error:
             raise BadFile(VANISHED) from error
         except OSError as error:
@@ -227,27 +231,17 @@ def _listing(path: str) -> Iterator[None]:
         ) from error
 
 
-def endpoint_url() -> str | None:
-    """The endpoint that stands in for Amazon's own, from the variables that AWS's tools read; None for Amazon's."""
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
-
-
-def default_region() -> str | None:
-    """The region from the variables that AWS's tools read."""
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
-
-
 @lru_cache
 def _s3_filesystem(bucket: str) -> Any:
     """pyarrow's S3 for a bucket, one a process: made in the worker that uses it, never before a fork."""
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem, resolve_s3_region
 
     options: dict[str, Any] = {"retry_strategy": AwsStandardS3RetryStrategy(max_attempts=_TRIES), "connect_timeout": 10}
-    url = endpoint_url()
-    if url:
-        parts = urlsplit(url)
+    endpoint = s3_endpoint()
+    if endpoint:
+        parts = urlsplit(endpoint.url)
         options |= {"endpoint_override": parts.netloc, "scheme": parts.scheme}
-        return S3FileSystem(region=default_region() or "us-east-1", **options)
+        return S3FileSystem(region=endpoint.region, **options)
     try:
         region = resolve_s3_region(bucket)  # of the bucket, which need not be the one that the environment names
     except OSError as error:

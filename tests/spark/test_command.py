@@ -96,7 +96,9 @@ def test_a_terminal_that_cannot_show_it_or_hangs_up_is_no_failure(tmp_path):
     assert "? and 30 row(s) more" in run.stdout
     read, write_end = os.pipe()
     os.close(read)
-    hung_up = subprocess.run([sys.executable, str(JOB), *map(str, arguments)], stdout=write_end, stderr=subprocess.PIPE, check=False)
+    hung_up = subprocess.run(
+        [sys.executable, str(JOB), *map(str, arguments)], stdout=write_end, stderr=subprocess.PIPE, check=False
+    )
     os.close(write_end)
     assert hung_up.returncode == 0, hung_up.stderr.decode()
 

@@ -179,7 +179,11 @@ def test_rule_10_files_that_cannot_be_opened_are_all_named_through_both_readers(
     logs = {"a.log": log(flow(443)), "empty.log": b"", "cut.gz": gzip.compress(log(flow(443)))[:-4]}
     with pytest.raises(InputError, match=r"3 of 5 file\(s\) cannot be used") as caught:
         run_job(spark, tmp_path, logs, reader=reader)
-    for name in ("one: a link to a file that is not there", "two: a link to a file that is not there", "cut.gz: the gzip ends"):
+    for name in (
+        "one: a link to a file that is not there",
+        "two: a link to a file that is not there",
+        "cut.gz: the gzip ends",
+    ):
         assert name in str(caught.value)
     out = run_job(spark, tmp_path, logs, reader=reader, on_bad_file="skip")
     assert {name: row["status"] for name, row in out.files.items()} == {

@@ -265,11 +265,6 @@ def test_all_faults_of_a_row_are_reported():
     ]
 
 
-@pytest.mark.parametrize("row", [",,", '"","",""', " ,\t, "])
-def test_a_row_of_empty_cells_is_no_blank_line(row):
-    assert faults(table("443,tcp,web", row)) == ["line 3: empty dstport", "line 3: empty protocol", "line 3: empty tag"]
-
-
 def test_hundreds_of_faults_are_all_reported():
     assert len(faults(table(*["443,tcp,"] * 300))) == 300
 
