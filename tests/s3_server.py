@@ -10,7 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 # moto does not check them; what matters is that they are found where AWS's tools look for them
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "flowspark-test", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "us-east-1"}
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "flowspark-test",
+    "AWS_SECRET_ACCESS_KEY": "flowspark-secret",
+    "AWS_REGION": "us-east-1",
+}
 
 _MOTO = """
 import logging, sys

@@ -6,18 +6,26 @@ import csv
 import gzip
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyspark
 import pytest
 
 from flowspark import pipeline
+from flowspark.cli import parser
 from flowspark.errors import InputError
-from flowspark.settings import Settings
+from flowspark.settings import NAMES, Settings, load_settings
 from tests.logs import NODATA, flow, log, write
+from tests.s3_server import CREDENTIALS as SECRETS
 from tests.spark.job import LOOKUP, read_part
 from tests.unit.test_keys import LAYOUTS, key
 
+ROOT = Path(__file__).parent.parent.parent
 TABLES = ("tag_counts", "port_protocol_counts", "rejects", "files")
 READERS = ["direct", "spark"]
 MORNING = datetime(2026, 11, 22, 5, 15, tzinfo=UTC)
@@ -199,3 +207,59 @@ def test_s3_and_s3a_are_one_place(spark, bucket, reader):
     bucket.put("logs/a.log", log(flow(443)))
     both = (bucket.uri("logs", "s3"), bucket.uri("logs/a.log", "s3a"))
     assert pipeline.run(spark, asked(bucket, reader=reader, input=both)).summary["books"]["files"] == 1
+
+
+def examples() -> list[list[str]]:
+    """The flags of each example in the README's section on S3, in order."""
+    section = (ROOT / "README.md").read_text().split("## On S3")[1].split("## ")[0]
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
+    lines = blocks.replace("\\\n", " ").splitlines()
+    return [line.split("jobs/tag_flows.py")[-1].split() for line in lines if " --" in line and not line.startswith("#")]
+
+
+def test_the_examples_of_the_readme(spark, bucket):
+    for day in (17, 22):
+        for account in ("123456789010", "123456789011", "123456789012"):
+            bucket.put(f"logs/{key(MORNING.replace(day=day), account=account)}", log(flow(443), flow(22)))
+    bucket.put("tags.csv", LOOKUP.encode())
+    bucket.put("new-tags.csv", b"dstport,protocol,tag\n443,tcp,Front\n22,tcp,Back\n")
+    counts = []
+    for flags in examples():
+        given = vars(parser().parse_args([flag.replace("my-bucket", bucket.name) for flag in flags]))
+        settings = load_settings({name: given[name] for name in NAMES})
+        pipeline.run(spark, settings)
+        folder = settings.output.removeprefix(bucket.uri())
+        (found,) = [k for k in bucket.keys(f"{folder}/tag_counts/interval={settings.interval}/") if "/part-" in k]
+        counts.append(dict(row.split(",") for row in bucket.get(found).decode().splitlines()[1:]))
+    two, three = {"ssh": "2", "web": "2"}, {"ssh": "3", "web": "3"}
+    assert counts == [two, three, three, {"Back": "3", "Front": "3"}, three, three]
+
+
+def test_the_first_example_through_spark_submit(bucket, proxy):
+    """The command itself: jars and settings as the README has them, and no key in anything that it says."""
+    for account in ("123456789010", "123456789011", "123456789012"):
+        bucket.put(f"logs/{key(MORNING, account=account)}", log(flow(443)))
+    bucket.put("tags.csv", LOOKUP.encode())
+    section = (ROOT / "README.md").read_text().split("## On S3")[1]
+    command = re.search(r"```sh\n(spark-submit.*?)```", section, re.DOTALL).group(1).replace("my-bucket", bucket.name)
+    if pyspark.__version__.startswith("3.5."):
+        command = command.replace("pyspark-4", "pyspark-3.5")
+    command = command.strip() + " --log-level DEBUG"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    run = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | {"PATH": path}
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    summary = json.loads(run.stdout.splitlines()[-1])
+    assert (summary["books"]["files"], summary["tagged"]) == (2, 2)
+    assert proxy.count("CopyObject") == 0
+    for secret in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"):
+        assert SECRETS[secret] not in run.stdout + run.stderr
+
+
+def test_a_run_that_is_killed_while_it_publishes_is_run_again_exactly():
+    """The short form of what the script does."""
+    command = [sys.executable, str(ROOT / "scripts" / "kill_runs.py"), "--kills", "1"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "1 run(s) killed, all the same when run again; 0 upload(s) left unfinished" in run.stdout
