@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import pyspark
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -30,6 +31,11 @@ _LOCAL = {
     "spark.sql.catalogImplementation": "in-memory",  # no Hive
     # a short run ends before the JVM's second compiler and its parallel collector pay for themselves
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    # a person's credentials are in a profile as a rule, where S3A alone does not look; this is all of the AWS SDK's chain,
+    # of the SDK that goes with the Hadoop in Spark's wheel
+    "spark.hadoop.fs.s3a.aws.credentials.provider": "com.amazonaws.auth.DefaultAWSCredentialsProviderChain"
+    if pyspark.__version__.startswith("3.")
+    else "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
 }
 
 
