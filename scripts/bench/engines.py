@@ -1,0 +1,92 @@
+"""The same counts by other means, each in a process of its own: `engines.py NAME CORES FILE FIELD … < list of files`.
+
+Writes the flows of each dstport and protocol to FILE. DuckDB and Polars have what suits them: all cores, streaming, types.
+Neither checks all that flowspark does. `decoder` is flowspark's decoder on one core; `floor` gunzips, and counts line ends.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+Counts = list[list[int]]
+
+NUMBERS = {"srcport": "USMALLINT", "dstport": "USMALLINT", "protocol": "UTINYINT"} | dict.fromkeys(
+    ("packets", "bytes", "start", "end"), "BIGINT"
+)
+
+
+def duckdb_typed(cores: int, fields: list[str], paths: list[str]) -> Counts:
+    types = {name: NUMBERS.get(name, "VARCHAR") for name in fields}
+    return _duckdb(cores, paths, f", auto_detect = false, header = true, columns = {types}")
+
+
+def duckdb_auto(cores: int, _fields: list[str], paths: list[str]) -> Counts:
+    return _duckdb(cores, paths, "")
+
+
+def _duckdb(cores: int, paths: list[str], options: str) -> Counts:
+    import duckdb
+
+    query = f"""
+        SELECT dstport, protocol, count(*) FROM read_csv(
+            {paths}, delim = ' ', quote = '', escape = '', nullstr = '-', ignore_errors = true{options})
+        WHERE "log-status" = 'OK' AND dstport IS NOT NULL AND protocol IS NOT NULL
+        GROUP BY ALL
+    """
+    return [[int(value) for value in row] for row in duckdb.connect(config={"threads": cores}).execute(query).fetchall()]
+
+
+def polars(_cores: int, fields: list[str], paths: list[str]) -> Counts:
+    import polars as pl
+
+    types = {"srcport": pl.UInt16, "dstport": pl.UInt16, "protocol": pl.UInt8}
+    frame = pl.scan_csv(
+        paths,
+        separator=" ",
+        quote_char=None,
+        null_values="-",
+        ignore_errors=True,
+        truncate_ragged_lines=True,
+        schema={name: types.get(name, pl.Int64 if name in NUMBERS else pl.String) for name in fields},
+    )
+    found = frame.filter(
+        (pl.col("log-status") == "OK") & pl.col("dstport").is_not_null() & pl.col("protocol").is_not_null()
+    )
+    return [list(row) for row in found.group_by("dstport", "protocol").len().collect(engine="streaming").rows()]
+
+
+def decoder(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
+    from flowspark.decode.split import Source, scan_split
+
+    sources = (Source(path, 0, None, lambda path=path: io.FileIO(path)) for path in paths)  # type: ignore[misc]
+    tallies = [batch.column(0).drop_null().to_pylist() for batch in scan_split(sources, None)]
+    return [[row["dstport"], row["protocol"], row["flows"]] for rows in tallies for row in rows]
+
+
+def floor(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
+    from flowspark.decode.blocks import text_stream
+
+    memory, ends = bytearray(1 << 20), 0
+    for path in paths:
+        stream = text_stream(io.FileIO(path))
+        while count := stream.readinto(memory):
+            ends += memory.count(b"\n", 0, count)
+    return []
+
+
+ENGINES: dict[str, Callable[[int, list[str], list[str]], Counts]] = {
+    "duckdb": duckdb_typed,
+    "duckdb-auto": duckdb_auto,
+    "polars": polars,
+    "decoder": decoder,
+    "floor": floor,
+}
+
+if __name__ == "__main__":
+    name, cores, out, *fields = sys.argv[1:]
+    counts = ENGINES[name](int(cores), fields, sys.stdin.read().splitlines())
+    Path(out).write_text(json.dumps(sorted(counts)))

@@ -1,0 +1,170 @@
+"""The benchmark: each engine on each case at two sizes or more, interleaved, and what a million more records cost."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import data
+import measure
+
+from flowspark.protocols import KEYWORDS
+
+ROOT = Path(__file__).parent.parent.parent
+FLOWSPARK, DECODER, FLOOR = "flowspark", "decoder", "floor"
+ENGINES = (FLOWSPARK, "duckdb", "duckdb-auto", "polars", DECODER, FLOOR)
+LEFT_OUT = dict.fromkeys(("crlf", "blank", "one-gz", "all-bad"), ("duckdb", "duckdb-auto", "polars"))
+"""Engines that a case says nothing about: it tells what flowspark makes of odd lines, or of one large file."""
+LEFT_OUT["bad"] = ("duckdb-auto",)  # one bad number, and it takes all ports of the column for texts
+
+Costs = dict[int, list[measure.Cost]]
+Numbers = dict[str, float]
+
+
+def main() -> None:
+    """Measures what the flags ask for, prints the table and writes it as JSON too."""
+    flags = _parser().parse_args()
+    results: dict[str, dict[str, Numbers]] = {}
+    for case in flags.cases:
+        places = {size: data.make(flags.data, case, size) for size in flags.records}
+        engines = [name for name in flags.engines if name not in LEFT_OUT.get(case, ())]
+        costs: dict[str, Costs] = {name: {size: [] for size in flags.records} for name in engines}
+        for number in range(flags.rounds):
+            for size, place in places.items():
+                for name in engines:
+                    cost = _run(name, case, place, flags)
+                    costs[name][size].append(cost)
+                    print(f"{case} {size:,} round {number + 1} {name}: {cost}", file=sys.stderr)
+        results[case] = {name: _marginal(costs[name]) for name in engines}
+        print(_table(case, flags.records, results[case]), flush=True)
+    about = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "cores": flags.cores,
+        "rounds": flags.rounds,
+        "records": flags.records,
+    }
+    versions = {name: metadata.version(name) for name in ("pyspark", "pyarrow", "numpy", "isal")}
+    versions |= {name: _pinned(name) for name in ("duckdb", "polars")}
+    machine = f"{platform.machine()}, Python {platform.python_version()}"
+    report = about | {"machine": machine, "versions": versions, "cases": results}
+    flags.json.write_text(json.dumps(report, indent=2) + "\n")
+    print(f"{flags.cores} core(s), {machine}, {', '.join(f'{k} {v}' for k, v in versions.items())}, {about['date']}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/bench/run", description=__doc__)
+    folder = Path(os.environ.get("FLOWSPARK_BENCH") or Path(tempfile.gettempdir()) / f"flowspark-bench-{os.getuid()}")
+    parser.add_argument("--cases", type=_list, default=list(data.CASES), help=f"of {','.join(data.CASES)}")
+    parser.add_argument("--engines", type=_list, default=list(ENGINES), help=f"of {','.join(ENGINES)}")
+    parser.add_argument("--records", type=_sizes, default=_sizes("1M,8M"), help="sizes, smallest first; default 1M,8M")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--data", type=Path, default=folder, help=f"where the logs are made; default {folder}")
+    parser.add_argument("--json", type=Path, default=folder / "report.json")
+    parser.add_argument("--others", required=True, help=argparse.SUPPRESS)
+    return parser
+
+
+def _list(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _sizes(text: str) -> list[int]:
+    """Numbers of records.
+
+    >>> _sizes("10k,8M")
+    [10000, 8000000]
+    """
+    return [int(part.replace("M", "000k").replace("k", "000")) for part in text.split(",")]
+
+
+def _run(name: str, case: str, place: Path, flags: argparse.Namespace) -> measure.Cost:
+    """Runs one engine once, and checks that it has counted what there is to count."""
+    with tempfile.TemporaryDirectory(prefix="flowspark-bench-") as folder:
+        out = Path(folder) / "counts"
+        if name == FLOWSPARK:
+            job = [str(ROOT / "jobs" / "tag_flows.py"), "--max-reject-ratio", "1", "--log-level", "WARNING"]
+            where = [
+                "--input",
+                str(place / "logs"),
+                "--lookup",
+                str(ROOT / "tests/sample/lookup.csv"),
+                "--output",
+                str(out),
+            ]
+            command = [sys.executable, *job, *where]
+        else:
+            python = sys.executable if name in (DECODER, FLOOR) else flags.others
+            script = str(ROOT / "scripts" / "bench" / "engines.py")
+            command = [python, script, name, str(flags.cores), str(out), *data.CASES[case].layout]
+        paths = "\n".join(map(str, data.files(place)))
+        cost = measure.run(command, cores=flags.cores, text=paths, env={"POLARS_MAX_THREADS": str(flags.cores)})
+        if name != FLOOR:
+            found = _published(out) if name == FLOWSPARK else json.loads(out.read_text())
+            if found != json.loads((place / "truth.json").read_text()):
+                raise SystemExit(f"{name} has counted something else than what is in {place}")
+        return cost
+
+
+def _published(output: Path) -> list[list[int]]:
+    numbers = {label: number for number, label in KEYWORDS.items()}
+    part = next((output / "port_protocol_counts" / "interval=all").glob("part-*"))
+    with part.open(newline="") as file:
+        rows = csv.DictReader(file)
+        return sorted([int(r["dstport"]), numbers[r["protocol"]], int(r["count"])] for r in rows)
+
+
+def _marginal(costs: Costs) -> Numbers:
+    """Seconds of each further million records, between the smallest and the largest size; then the largest run's own."""
+    small, large = min(costs), max(costs)
+    millions = (large - small) / data.MILLION or large / data.MILLION
+    first, last = _median(costs[small]), _median(costs[large])
+    base = first if large > small else dict.fromkeys(first, 0.0)
+    more = {f"{kind}_a_million": (last[kind] - base[kind]) / millions for kind in ("cpu", "wall")}
+    return more | last
+
+
+def _median(costs: Sequence[measure.Cost]) -> Numbers:
+    return {kind: statistics.median(asdict(cost)[kind] for cost in costs) for kind in ("wall", "cpu", "peak", "worker")}
+
+
+def _table(case: str, sizes: Sequence[int], rows: dict[str, Numbers]) -> str:
+    """Markdown."""
+    others = [name for name in ("duckdb", "polars") if name in rows]
+    heads = ["CPU s / M", *(f"x {name}" for name in others), "wall s / M", "CPU s", "wall s", "peak MB", "worker MB"]
+    lines = [
+        f"\n{case}: from {min(sizes):,} to {max(sizes):,} records\n",
+        "| " + " | ".join(["", *heads]) + " |",
+        "|" + "---|" * (len(heads) + 1),
+    ]
+    for name, row in rows.items():
+        cpu = row["cpu_a_million"]
+        ratios = [f"{cpu / rows[other]['cpu_a_million']:.2f}" for other in others]
+        rest = [
+            f"{row['cpu']:.1f}",
+            f"{row['wall']:.1f}",
+            f"{row['peak']:.0f}",
+            f"{row['worker']:.0f}" if row["worker"] else "",
+        ]
+        lines.append("| " + " | ".join([name, f"{cpu:.3f}", *ratios, f"{row['wall_a_million']:.3f}", *rest]) + " |")
+    return "\n".join(lines)
+
+
+def _pinned(package: str) -> str:
+    lock = (ROOT / "scripts" / "locks" / "bench.txt").read_text()
+    return next(line.split("==")[1].split()[0] for line in lock.splitlines() if line.startswith(f"{package}=="))
+
+
+if __name__ == "__main__":
+    main()
