@@ -18,10 +18,7 @@ _GLOB = str.maketrans({char: f"\\{char}" for char in "\\*?[]{}"})
 
 @dataclass(frozen=True, slots=True)  # there may be a million of them
 class LogFile:
-    """A log file as listed: its path or URI, its bytes, and when it was last changed (ISO 8601, UTC).
-
-    An empty one has no time: Spark's readers tell nothing of it, and both readers tell the same.
-    """
+    """A log file as listed: its path or URI, its bytes, and when it was last changed (ISO 8601, UTC)."""
 
     path: str
     size: int

@@ -88,7 +88,8 @@ def _find_direct(root: str, selection: Selection) -> list[LogFile]:
         if not listing.exists():
             raise _NothingFound(missing_input(root))
         raise _NothingFound(nothing_found(root, selection, listing.what_is_there() if selection else None))
-    return files
+    # Spark's readers tell no time of an empty file, and both readers tell the same
+    return [file if file.size else LogFile(file.path, 0) for file in files]
 
 
 def _find_binary(

@@ -139,7 +139,7 @@ def _describe(path: str) -> LogFile:
         return LogFile(path, 0)  # the reader will say what is wrong with it
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is no regular file (a pipe, a socket or a device); copy the log into a file")
-    return LogFile(path, status.st_size, utc_text(status.st_mtime) if status.st_size else None)
+    return LogFile(path, status.st_size, utc_text(status.st_mtime))
 
 
 class S3:
@@ -212,7 +212,7 @@ class S3:
             return self._fs(path).get_file_info(self._bare(path))
 
     def _file(self, info: Any) -> LogFile:
-        return LogFile(f"{self._scheme}{info.path}", info.size, utc_text(info.mtime_ns / 1e9) if info.size else None)
+        return LogFile(f"{self._scheme}{info.path}", info.size, utc_text(info.mtime_ns / 1e9))
 
     def _bare(self, path: str) -> str:
         return path.removeprefix(self._scheme)
