@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
@@ -20,6 +20,7 @@ _FOLDERS = re.compile(
     r"(?:(?:year=)?(?P<year>\d{4})/(?:month=)?(?P<month>\d\d)/(?:day=)?(?P<day>\d\d)/(?:(?:hour=)?(?P<hour>\d\d)/)?)?"
 )
 _INTERVAL = re.compile(r"(\d{4}-\d\d-\d\d)(?:T([01]\d|2[0-3]))?")
+_KEY_PART = re.compile(r"[A-Za-z0-9-]+")
 _SHOWN = 5
 
 
@@ -133,6 +134,23 @@ class Selection:
             if wanted and value not in wanted:
                 return False
         return self.interval is None or _lies_in(self.interval, path)
+
+
+def select(interval: str | None, accounts: Sequence[str], regions: Sequence[str], flow_log_ids: Sequence[str]) -> Selection:
+    """The selection that a person gives.
+
+    Raises:
+        UsageError: the interval is none, or a filter is nothing that a key can hold.
+
+    >>> select("2026-11-22", ["123456789010"], [], []).label
+    '2026-11-22'
+    """
+    filters = (("account", accounts), ("region", regions), ("flow_log_id", flow_log_ids))
+    for name, value in ((name, value) for name, values in filters for value in values):
+        if not _KEY_PART.fullmatch(value):
+            raise UsageError(f"{name} '{value}' cannot be part of AWS's keys; give it as they spell it")
+    parsed = parse_interval(interval) if interval else None
+    return Selection(parsed, tuple(accounts), tuple(regions), tuple(flow_log_ids))
 
 
 def _lies_in(interval: Interval, path: str) -> bool | str:

@@ -15,14 +15,13 @@ from pyspark.sql import Column, DataFrame, DataFrameReader, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from flowspark.books import KINDS, Books
-from flowspark.decode.split import READ, REJECT_REASONS, SCAN_SCHEMA, SKIPPED
+from flowspark.books import KINDS
+from flowspark.decode.split import REJECT_REASONS, SCAN_SCHEMA
 from flowspark.errors import InputError, UsageError
 from flowspark.files import LogFile, identity, is_direct, is_local, normal
 from flowspark.lookup import UNTAGGED
 from flowspark.previous import Previous
 from flowspark.storage import one_line, storage_of
-from flowspark.tagging import protocol_order
 from flowspark.turns import turn
 
 log = logging.getLogger(__name__)
@@ -225,37 +224,3 @@ def _one_record_a_batch(spark: SparkSession) -> Iterator[None]:
         yield
     finally:
         spark.conf.set(name, str(before))
-
-
-def rejects_of(scan: DataFrame, books: Books) -> DataFrame:
-    """The rejected lines of the files that were read: `file, line, reason, text`."""
-    rejects = scan.where(F.col("reject").isNotNull()).select("reject.*")
-    if not books.bad_files:
-        return rejects
-    read = scan.where(F.col("file.status") == READ).select(F.col("file.path").alias("file"))
-    return rejects.join(read, on="file", how="left_semi")
-
-
-def files_of(scan: DataFrame, books: Books) -> DataFrame:
-    """The files table: one row a file, with its own books."""
-    files = scan.where(F.col("file").isNotNull()).select("file.*")
-    rejected = sum((F.col(reason) for reason in REJECT_REASONS[1:]), F.col(REJECT_REASONS[0]))
-    layout = F.when(F.size("layouts") > 0, F.concat_ws(" | ", "layouts"))
-    kinds = ("lines", "header", "blank", "flows", "nodata", "skipdata")
-    table = files.select(
-        "path", "size", "modified", "status", "error", layout.alias("layout"), *kinds, rejected.alias("rejected")
-    )
-    if not books.vanished:
-        return table
-    gone = [(path, None, None, SKIPPED, books.bad_files[path], None, *[0] * 7) for path in books.vanished]
-    return table.unionByName(scan.sparkSession.createDataFrame(gone, table.schema))
-
-
-def tag_order() -> list[Column]:
-    """Count descending, then tag by code point (design rule 8)."""
-    return [F.desc("count"), F.asc("tag")]
-
-
-def port_order() -> list[Column]:
-    """Count descending, then dstport and protocol number, missing last (design rule 8)."""
-    return [F.desc("count"), F.asc_nulls_last("dstport"), protocol_order().asc_nulls_last()]

@@ -29,14 +29,11 @@ from flowspark.outputs import (
     Output,
     Top,
     check_output,
-    files_of,
-    port_order,
-    rejects_of,
-    tag_order,
 )
 from flowspark.protocols import protocol_label
 from flowspark.scan import scan_files
 from flowspark.settings import Settings
+from flowspark.tables import files_of, port_order, rejects_of, tag_order
 from flowspark.tagging import count_port_protocols, count_tags, tag_flows
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from flowspark.errors import UsageError, did_you_mean
 from flowspark.fields import FIELDS, column_name, field_name, fields_of_version
 from flowspark.files import LogFile
 from flowspark.find import LogFiles, find_files
-from flowspark.keys import Selection, parse_interval
+from flowspark.keys import select
 from flowspark.layouts import Layout, parse_layout
 from flowspark.splits import pack
 
@@ -105,7 +105,7 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
 
     Raises:
         InputError: an input does not exist or has no log file. A bad file fails the query that reads it.
-        UsageError: an unknown option or layout, or a repeated column.
+        UsageError: an unknown option or layout, a repeated column, or an interval or filter that is none.
     """
     if on_bad_file not in ("fail", "skip"):
         raise UsageError(f"on_bad_file is 'fail' or 'skip', not '{on_bad_file}'")
@@ -117,9 +117,7 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
     def decode(sources: Iterator[Source]) -> Batches:
         return read_split(sources, given, names, skip_bad_files=skip)
 
-    selection = Selection(
-        parse_interval(interval) if interval else None, tuple(accounts), tuple(regions), tuple(flow_log_ids)
-    )
+    selection = select(interval, accounts, regions, flow_log_ids)
     found = find_files(spark, [inputs] if isinstance(inputs, str) else inputs, reader, selection)
     return _map_files(spark, found, decode, arrow_schema(names))
 

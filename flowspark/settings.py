@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from flowspark.errors import UsageError, did_you_mean
 from flowspark.files import READERS
-from flowspark.keys import Selection, parse_interval
+from flowspark.keys import Selection, select
 from flowspark.layouts import parse_layout
 from flowspark.lookup import ON_CONFLICT
 
@@ -25,7 +24,6 @@ _CHOICES = {
     "on_conflict": ON_CONFLICT,
     "log_level": LOG_LEVELS,
 }
-_KEY_PART = re.compile(r"[A-Za-z0-9-]+")
 
 
 @dataclass(frozen=True)
@@ -59,10 +57,6 @@ class Settings:
             raise UsageError(f"max_reject_ratio is a share from 0 to 1, not {self.max_reject_ratio}")
         if self.layout is not None:
             parse_layout(self.layout)
-        for name in ("account", "region", "flow_log_id"):
-            for value in getattr(self, name):
-                if not _KEY_PART.fullmatch(value):
-                    raise UsageError(f"{name} '{value}' cannot be part of AWS's keys; give it as they spell it")
         _ = self.selection
 
     @property
@@ -70,10 +64,9 @@ class Settings:
         """Which files under the inputs are taken.
 
         Raises:
-            UsageError: the interval is none.
+            UsageError: the interval is none, or a filter is nothing that a key can hold.
         """
-        interval = parse_interval(self.interval) if self.interval else None
-        return Selection(interval, self.account, self.region, self.flow_log_id)
+        return select(self.interval, self.account, self.region, self.flow_log_id)
 
     def as_text(self) -> dict[str, Any]:
         """The settings as the summary has them: in types that JSON has."""

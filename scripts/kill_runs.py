@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.s3_server import CREDENTIALS, Bucket, s3_server  # noqa: E402  # only now can it be found
+from tests.s3_server import CREDENTIALS, S3_CONF, Bucket, s3_jars, s3_server  # noqa: E402  # only now can it be found
 
 TABLES = ("tag_counts", "port_protocol_counts", "rejects", "files")
 DAY = "2026-11-22"
@@ -30,17 +30,11 @@ class Runs:
     """Runs of the job over the bundled sample, copied to a bucket."""
 
     def __init__(self, address: tuple[str, int], reader: str) -> None:
-        import pyspark
-
-        name = "pyspark-3.5" if pyspark.__version__.startswith("3.5.") else "pyspark-4"
-        jars = subprocess.run(
-            [ROOT / "scripts" / "jars", name], stdout=subprocess.PIPE, text=True, check=True
-        ).stdout.strip()
-        conf = ROOT / "conf" / "spark-s3.conf"
+        class_path = s3_jars().replace(",", ":")
         self._reader = reader
         self._environment = os.environ | CREDENTIALS | {
             "AWS_ENDPOINT_URL": "http://{}:{}".format(*address),
-            "PYSPARK_SUBMIT_ARGS": f"--properties-file {conf} --driver-class-path {jars.replace(',', ':')} pyspark-shell",
+            "PYSPARK_SUBMIT_ARGS": f"--properties-file {S3_CONF} --driver-class-path {class_path} pyspark-shell",
         }  # fmt: skip
         self.bucket = Bucket(address)
         sample = ROOT / "tests" / "sample"

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).parent.parent
+S3_CONF = ROOT / "conf" / "spark-s3.conf"
 
 # moto does not check them; what matters is that they are found where AWS's tools look for them
 CREDENTIALS = {
@@ -26,6 +30,14 @@ print(server.get_host_and_port()[1], flush=True)
 sys.stdin.read()  # ends with the process that has started it, however that ends
 """
 _numbers = itertools.count(1)
+
+
+def s3_jars() -> str:
+    """The jars for S3 of this pyspark, fetched when they are not there yet, with commas between."""
+    import pyspark
+
+    name = "pyspark-3.5" if pyspark.__version__.startswith("3.5.") else "pyspark-4"
+    return subprocess.run([ROOT / "scripts" / "jars", name], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 @contextmanager

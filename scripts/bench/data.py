@@ -11,7 +11,7 @@ import gzip
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,9 +169,10 @@ def _values(draw: np.random.Generator, count: int) -> dict[str, list[str]]:
     service_name, zone = choose("-", "-", "-", "S3", "DYNAMODB"), pick(["euw1-az1", "euw1-az2"], host % 2)
     task = [f"{pools.integers(1 << 62):016x}" for _ in range(hosts)]
     arn = "arn:aws:ecs:eu-west-1:123456789010"
-    swap: Callable[[list[str], list[str]], list[str]] = lambda a, b: [  # noqa: E731
-        x if inbound else y for x, y, inbound in zip(a, b, inward.tolist(), strict=True)
-    ]
+
+    def swap(a: list[str], b: list[str]) -> list[str]:
+        return [x if inbound else y for x, y, inbound in zip(a, b, inward.tolist(), strict=True)]
+
     by_host: dict[str, list[str]] = {
         "interface-id": identities("eni", hosts),
         "vpc-id": identities("vpc", 2) * (hosts // 2),

@@ -10,6 +10,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 Counts = list[list[int]]
@@ -62,7 +63,7 @@ def polars(_cores: int, fields: list[str], paths: list[str]) -> Counts:
 def decoder(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
     from flowspark.decode.split import Source, scan_split
 
-    sources = (Source(path, 0, None, lambda path=path: io.FileIO(path)) for path in paths)  # type: ignore[misc]
+    sources = (Source(path, 0, None, partial(io.FileIO, path)) for path in paths)
     tallies = [batch.column(0).drop_null().to_pylist() for batch in scan_split(sources, None)]
     return [[row["dstport"], row["protocol"], row["flows"]] for rows in tallies for row in rows]
 

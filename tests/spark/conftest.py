@@ -6,21 +6,16 @@ It knows S3: the jars of scripts/jars, the settings of conf/spark-s3.conf, and a
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
 from flowspark.session import s3_confs
 from tests.s3_proxy import Proxy, s3_proxy
-from tests.s3_server import CREDENTIALS, Bucket, s3_server
-
-ROOT = Path(__file__).parent.parent.parent
-S3_CONF = ROOT / "conf" / "spark-s3.conf"
+from tests.s3_server import CREDENTIALS, S3_CONF, Bucket, s3_jars, s3_server
 
 CONFS = {
     "spark.master": "local[2]",
@@ -32,12 +27,6 @@ CONFS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # a short life: no second compiler
 }
-
-
-def s3_jars() -> str:
-    """The jars for S3 of this pyspark, fetched when they are not there yet, with commas between."""
-    name = "pyspark-3.5" if pyspark.__version__.startswith("3.5.") else "pyspark-4"
-    return subprocess.run([ROOT / "scripts" / "jars", name], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def properties(path: Path) -> dict[str, str]:

@@ -15,8 +15,7 @@ import pytest
 
 from flowspark.session import s3_confs
 from tests.logs import flow, log, write
-from tests.s3_server import CREDENTIALS
-from tests.spark.conftest import ROOT, S3_CONF, s3_jars
+from tests.s3_server import CREDENTIALS, ROOT, S3_CONF, s3_jars
 
 SCHEMES = ("s3", "s3a")
 

@@ -10,7 +10,7 @@ import pytest
 
 from flowspark.errors import InputError, UsageError
 from flowspark.files import LogFile
-from flowspark.keys import Interval, KeyFacts, Selection, describe_keys, key_facts, parse_interval
+from flowspark.keys import Interval, KeyFacts, Selection, describe_keys, key_facts, parse_interval, select
 from flowspark.listing import Listing
 from flowspark.storage import Local
 
@@ -313,3 +313,10 @@ def test_few_of_many_are_named():
 
 def test_a_million_log_files_are_small():
     assert not hasattr(LogFile("a", 1), "__dict__")
+
+
+@pytest.mark.parametrize("value", ["", "12*", "a/b", "{1,2}", "[0-9]", "eu_west_1"])
+def test_a_filter_that_no_key_can_hold_is_wrong_usage(value):
+    with pytest.raises(UsageError, match="cannot be part of AWS's keys") as caught:
+        select(None, (), (value,), ())
+    assert str(caught.value).startswith(f"region '{value}' ")

@@ -1,0 +1,43 @@
+"""The published tables out of a stored scan, and the order of their rows: pure functions on DataFrames."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
+
+from flowspark.books import KINDS, Books
+from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED
+from flowspark.tagging import protocol_order
+
+
+def rejects_of(scan: DataFrame, books: Books) -> DataFrame:
+    """The rejected lines of the files that were read: `file, line, reason, text`."""
+    rejects = scan.where(F.col("reject").isNotNull()).select("reject.*")
+    if not books.bad_files:
+        return rejects
+    read = scan.where(F.col("file.status") == READ).select(F.col("file.path").alias("file"))
+    return rejects.join(read, on="file", how="left_semi")
+
+
+def files_of(scan: DataFrame, books: Books) -> DataFrame:
+    """The files table: one row a file, with its own books."""
+    files = scan.where(F.col("file").isNotNull()).select("file.*")
+    rejected = sum((F.col(reason) for reason in REJECT_REASONS[1:]), F.col(REJECT_REASONS[0]))
+    layout = F.when(F.size("layouts") > 0, F.concat_ws(" | ", "layouts"))
+    table = files.select(
+        "path", "size", "modified", "status", "error", layout.alias("layout"), *KINDS, rejected.alias("rejected")
+    )
+    if not books.vanished:
+        return table
+    gone = [(path, None, None, SKIPPED, books.bad_files[path], None, *[0] * 7) for path in books.vanished]
+    return table.unionByName(scan.sparkSession.createDataFrame(gone, table.schema))
+
+
+def tag_order() -> list[Column]:
+    """Count descending, then tag by code point (design rule 8)."""
+    return [F.desc("count"), F.asc("tag")]
+
+
+def port_order() -> list[Column]:
+    """Count descending, then dstport and protocol number, missing last (design rule 8)."""
+    return [F.desc("count"), F.asc_nulls_last("dstport"), protocol_order().asc_nulls_last()]
