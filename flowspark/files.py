@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from flowspark.errors import UsageError, did_you_mean
@@ -25,13 +26,14 @@ class LogFile:
     modified: str | None = None
 
 
-def utc_text(seconds: float) -> str:
+@lru_cache(1 << 17)  # the seconds of a day: a million files share their texts
+def utc_text(seconds: int) -> str:
     """Seconds since 1970 in ISO 8601.
 
     >>> utc_text(1700000000)
     '2023-11-14T22:13:20Z'
     """
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def is_local(uri: str) -> bool:

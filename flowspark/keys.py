@@ -110,8 +110,13 @@ class Selection:
         Raises:
             InputError: paths that do not tell what is asked of them; the first of them are named.
         """
-        verdicts = {path: self._takes(path) for path in paths}
-        mute = [f"{path} does not tell its {verdict}" for path, verdict in verdicts.items() if isinstance(verdict, str)]
+        taken, mute = [], []
+        for path in paths:
+            verdict = self._takes(path)
+            if verdict is True:
+                taken.append(path)
+            elif verdict:
+                mute.append(f"{path} does not tell its {verdict}")
         if mute:
             more = [f"… and {len(mute) - _SHOWN} more"] if len(mute) > _SHOWN else []
             raise InputError(
@@ -119,20 +124,21 @@ class Selection:
                 "(ACCOUNT_vpcflowlogs_REGION_fl-ID_20261122T0515Z_HASH.log.gz): give an --input of such files, or run "
                 "without the flag:\n  " + "\n  ".join([*mute[:_SHOWN], *more])
             )
-        return [path for path, verdict in verdicts.items() if verdict is True]
+        return taken
 
     def _takes(self, path: str) -> bool | str:
         """Whether a file is taken, or the name of what its path does not tell."""
-        facts = key_facts(path)
-        for what, wanted, value in (
-            ("account", self.accounts, facts.account),
-            ("region", self.regions, facts.region),
-            ("flow log id", self.flow_log_ids, facts.flow_log_id),
-        ):
-            if wanted and value is None:
-                return what
-            if wanted and value not in wanted:
-                return False
+        if self.accounts or self.regions or self.flow_log_ids:
+            facts = key_facts(path)
+            for what, wanted, value in (
+                ("account", self.accounts, facts.account),
+                ("region", self.regions, facts.region),
+                ("flow log id", self.flow_log_ids, facts.flow_log_id),
+            ):
+                if wanted and value is None:
+                    return what
+                if wanted and value not in wanted:
+                    return False
         return self.interval is None or _lies_in(self.interval, path)
 
 
@@ -146,6 +152,9 @@ def select(interval: str | None, accounts: Sequence[str], regions: Sequence[str]
     '2026-11-22'
     """
     filters = (("account", accounts), ("region", regions), ("flow_log_id", flow_log_ids))
+    for name, values in filters:
+        if isinstance(values, str):
+            raise UsageError(f"{name} '{values}' is one text; give a list of them")
     for name, value in ((name, value) for name, values in filters for value in values):
         if not _KEY_PART.fullmatch(value):
             raise UsageError(f"{name} '{value}' cannot be part of AWS's keys; give it as they spell it")

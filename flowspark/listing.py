@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from flowspark.errors import InputError
-from flowspark.files import LogFile
+from flowspark.files import LogFile, is_local
 from flowspark.keys import AWS_LOGS, Pattern, Selection, aws_patterns, describe_keys, some
 from flowspark.storage import Storage
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = 16  # folders that are asked for at a time: on S3 the answers take longer to come than to make
+
+Answer = TypeVar("Answer")
 
 
 class Listing:
@@ -38,7 +44,7 @@ class Listing:
         """
         if selection and self._has_aws_keys():
             patterns = aws_patterns(self._root, selection)
-            listed = {file.path: file for pattern in patterns for file in self._expand(self._root, pattern)}
+            listed = {file.path: file for pattern in patterns for file in self._expand(pattern)}
         else:
             listed = {file.path: file for file in self._storage.tree(self._root)}
             if selection:
@@ -58,21 +64,29 @@ class Listing:
         """Whether the input lies in `AWSLogs`, or holds it; the rest of it is not listed for that."""
         return f"/{AWS_LOGS}/" in f"{self._root}/" or any(self._level(f"{self._root}/{AWS_LOGS}"))
 
-    def _expand(self, folder: str, pattern: Pattern) -> Iterator[LogFile]:
-        """The files that a pattern leads to; a name that is known is not looked for."""
-        if not pattern:
-            yield from self._storage.tree(folder)
-            return
-        wanted, rest = pattern[0], pattern[1:]
-        if not any(set(name) & set("*[") for name in wanted):
-            for name in wanted:
-                yield from self._expand(f"{folder}/{name}", rest)
-            return
-        folders, files = self._level(folder)
-        for name in _matching(folders, wanted):
-            yield from self._expand(f"{folder}/{name}", rest)
-        if not rest:
-            yield from (file for file in files if any(_matching([file.path.rsplit("/", 1)[-1]], wanted)))
+    def _expand(self, pattern: Pattern) -> list[LogFile]:
+        """The files that a pattern leads to, and those in the folders that it leads to."""
+        folders, files = self._walk(pattern)
+        trees = _at_once(lambda folder: list(self._storage.tree(folder)), folders)
+        return [*files, *(file for tree in trees for file in tree)]
+
+    def _walk(self, pattern: Pattern) -> tuple[list[str], list[LogFile]]:
+        """The folders that a pattern leads to, and the files; a name that is known is not looked for."""
+        folders, files = [self._root], list[LogFile]()
+        for place, wanted in enumerate(pattern, 1):
+            if not any(set(name) & set("*[") for name in wanted):
+                folders = [f"{folder}/{name}" for folder in folders for name in wanted]
+                continue
+            levels = _at_once(self._level, folders)
+            if place == len(pattern):
+                beside = (file for _, files in levels for file in files)
+                files = [file for file in beside if _matching([file.path.rsplit("/", 1)[-1]], wanted)]
+            folders = [
+                f"{folder}/{name}"
+                for folder, (names, _) in zip(folders, levels, strict=True)
+                for name in _matching(names, wanted)
+            ]
+        return folders, files
 
     def what_is_there(self) -> str:
         """What the input holds, for a person who has found nothing in it."""
@@ -81,16 +95,8 @@ class Listing:
             names = [*(f"{name}/" for name in folders), *(file.path.rsplit("/", 1)[-1] for file in files)]
             return f"{some(names)}, and no folder {AWS_LOGS}"
         patterns = aws_patterns(self._root, Selection())
-        regions = [place for pattern in patterns for place in self._folders(self._root, pattern)]
-        return describe_keys(map(self._newest_day, regions)) if regions else f"no flow logs in its {AWS_LOGS}"
-
-    def _folders(self, folder: str, pattern: Pattern) -> Iterator[str]:
-        """The folders that a pattern leads to."""
-        if not pattern:
-            yield folder
-            return
-        for name in _matching(self._level(folder)[0], pattern[0]):
-            yield from self._folders(f"{folder}/{name}", pattern[1:])
+        regions = [folder for pattern in patterns for folder in self._walk(pattern)[0]]
+        return describe_keys(_at_once(self._newest_day, regions)) if regions else f"no flow logs in its {AWS_LOGS}"
 
     def _newest_day(self, region: str) -> str:
         folder = region
@@ -99,13 +105,20 @@ class Listing:
         return f"{folder}/"
 
 
+def _at_once(ask: Callable[[str], Answer], folders: Iterable[str]) -> list[Answer]:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(ask, folders))
+
+
 def _matching(names: list[str], wanted: tuple[str, ...]) -> list[str]:
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in wanted)]
 
 
 def missing_input(uri: str) -> InputError:
     """The error for an input that is not there."""
-    hint = "patterns are not expanded: give the folder, or several --input" if set(uri) & set("*?[{") else "check the path"
+    hint = "check the path" if is_local(uri) else "check the bucket and the path"
+    if set(uri) & set("*?[{"):
+        hint = "patterns are not expanded: give the folder, or several --input"
     return InputError(f"input {uri} does not exist; {hint}")
 
 

@@ -11,7 +11,7 @@ from pyspark.sql import types as T  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark.decode.batches import METADATA, UNKNOWN_FIELDS, arrow_schema
-from flowspark.decode.split import SCAN_SCHEMA, Source, binary_sources, listed_sources, read_split, scan_split
+from flowspark.decode.split import SCAN_SCHEMA, Source, binary_sources, listed_sources, read_split, scan_split, split_bytes
 from flowspark.errors import UsageError, did_you_mean
 from flowspark.fields import FIELDS, column_name, field_name, fields_of_version
 from flowspark.files import LogFile
@@ -46,16 +46,14 @@ def _map_files(
     def run(batches: Batches) -> Batches:
         return decode(open_sources(batches))
 
-    frame = _splits_frame(spark, found.files) if found.binary is None else found.binary
+    frame = splits_frame(spark, found.files) if found.binary is None else found.binary
     return frame.mapInArrow(run, from_arrow_schema(schema))
 
 
-def _splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
+def splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
     """A row a split, each in a task of its own."""
-    splits = pack(files)
-    rows = [([(file.path, file.size, file.modified) for file in split],) for split in splits]
-    schema = "files array<struct<path: string, size: bigint, modified: string>>"
-    return spark.createDataFrame(rows, schema).coalesce(1).repartition(max(len(splits), 1))
+    rows = [(split_bytes(split),) for split in pack(files)]
+    return spark.createDataFrame(rows, "files binary").coalesce(1).repartition(max(len(rows), 1))
 
 
 def flow_log_schema(version: int | None = None) -> T.StructType:

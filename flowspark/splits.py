@@ -26,15 +26,18 @@ def pack(files: Sequence[LogFile]) -> list[Split]:
     >>> [[file.path for file in split] for split in splits]
     [['b'], ['c', 'a', 'd']]
     """
-    weights = {file.path: file.size + _OPENING for file in files}
-    work = sum(weights.values())
+    work = sum(map(_weight, files))
     target = min(max(work // _WAVES, _SMALLEST), _LARGEST)
     count = min(len(files), -(-work // target))
     heap = [(0, number) for number in range(count)]
     splits: list[Split] = [[] for _ in range(count)]
-    for file in sorted(files, key=lambda file: (-weights[file.path], file.path)):
-        load, number = heapq.heappop(heap)
+    for file in sorted(files, key=lambda file: (-file.size, file.path)):
+        load, number = heap[0]
         splits[number].append(file)
-        heapq.heappush(heap, (load + weights[file.path], number))
+        heapq.heapreplace(heap, (load + _weight(file), number))
     used = [split for split in splits if split]
-    return sorted(used, key=lambda split: (-sum(weights[file.path] for file in split), split[0].path))
+    return sorted(used, key=lambda split: (-sum(map(_weight, split)), split[0].path))
+
+
+def _weight(file: LogFile) -> int:
+    return file.size + _OPENING

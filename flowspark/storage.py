@@ -139,7 +139,7 @@ def _describe(path: str) -> LogFile:
         return LogFile(path, 0)  # the reader will say what is wrong with it
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is no regular file (a pipe, a socket or a device); copy the log into a file")
-    return LogFile(path, status.st_size, utc_text(status.st_mtime))
+    return LogFile(path, status.st_size, utc_text(int(status.st_mtime)))
 
 
 class S3:
@@ -155,16 +155,19 @@ class S3:
         self._scheme = f"{scheme}://"
 
     def level(self, folder: str) -> tuple[list[str], list[LogFile]]:
-        folders, files = self._list(folder, recursive=False)
-        return sorted(folders), files
+        infos = [info for info in self._list(folder, recursive=False) if not hidden(info.base_name)]
+        folders = sorted(info.base_name for info in infos if not info.is_file)
+        return folders, [self._file(info) for info in infos if info.is_file]
 
     def tree(self, root: str) -> Iterator[LogFile]:
-        _, files = self._list(root, recursive=True)
-        start = len(root)
-        yield from (file for file in files if not any(map(hidden, file.path[start:].strip("/").split("/"))))
-        if not files:
-            info = self._info(root)
-            if info.is_file and not hidden(info.base_name):
+        infos = self._list(root, recursive=True)
+        if not infos:
+            infos = [info for info in [self._info(root)] if info.is_file and not hidden(info.base_name)]
+        start = len(self._bare(root))
+        infos.reverse()
+        while infos:  # there may be a million: one goes as its file comes
+            info = infos.pop()
+            if info.is_file and not any(map(hidden, info.path[start:].strip("/").split("/"))):
                 yield self._file(info)
 
     def open(self, path: str) -> IO[bytes]:
@@ -197,22 +200,20 @@ class S3:
         except FileNotFoundError:
             pass
 
-    def _list(self, folder: str, *, recursive: bool) -> tuple[list[str], list[LogFile]]:
-        """The names of the folders, and the files; of a level those that are not hidden."""
+    def _list(self, folder: str, *, recursive: bool) -> list[Any]:
         from pyarrow.fs import FileSelector
 
         selector = FileSelector(self._bare(folder), recursive=recursive, allow_not_found=True)
         with _listing(folder):
-            infos = self._fs(folder).get_file_info(selector)
-        shown = infos if recursive else [info for info in infos if not hidden(info.base_name)]
-        return [info.base_name for info in shown if not info.is_file], [self._file(info) for info in shown if info.is_file]
+            infos: list[Any] = self._fs(folder).get_file_info(selector)
+        return infos
 
     def _info(self, path: str) -> Any:
         with _listing(path):
             return self._fs(path).get_file_info(self._bare(path))
 
     def _file(self, info: Any) -> LogFile:
-        return LogFile(f"{self._scheme}{info.path}", info.size, utc_text(info.mtime_ns / 1e9))
+        return LogFile(f"{self._scheme}{info.path}", info.size, utc_text(info.mtime_ns // 1_000_000_000))
 
     def _bare(self, path: str) -> str:
         return path.removeprefix(self._scheme)

@@ -73,9 +73,9 @@ def floor(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
 
     memory, ends = bytearray(1 << 20), 0
     for path in paths:
-        stream = text_stream(io.FileIO(path))
-        while count := stream.readinto(memory):
-            ends += memory.count(b"\n", 0, count)
+        with text_stream(io.FileIO(path)) as stream:
+            while count := stream.readinto(memory):
+                ends += memory.count(b"\n", 0, count)
     return []
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import data
 import measure
+from sizes import sizes
 
 from flowspark.protocols import KEYWORDS
 
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     folder = Path(os.environ.get("FLOWSPARK_BENCH") or Path(tempfile.gettempdir()) / f"flowspark-bench-{os.getuid()}")
     parser.add_argument("--cases", type=_list, default=list(data.CASES), help=f"of {','.join(data.CASES)}")
     parser.add_argument("--engines", type=_list, default=list(ENGINES), help=f"of {','.join(ENGINES)}")
-    parser.add_argument("--records", type=_sizes, default=_sizes("1M,8M"), help="sizes, smallest first; default 1M,8M")
+    parser.add_argument("--records", type=sizes, default=sizes("1M,8M"), help="sizes, smallest first; default 1M,8M")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--data", type=Path, default=folder, help=f"where the logs are made; default {folder}")
@@ -78,15 +79,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(text: str) -> list[str]:
     return text.split(",")
-
-
-def _sizes(text: str) -> list[int]:
-    """Numbers of records.
-
-    >>> _sizes("10k,8M")
-    [10000, 8000000]
-    """
-    return [int(part.replace("M", "000k").replace("k", "000")) for part in text.split(",")]
 
 
 def _run(name: str, case: str, place: Path, flags: argparse.Namespace) -> measure.Cost:
