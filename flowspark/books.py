@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED
 from flowspark.errors import CheckError, InputError
 from flowspark.fields import FIELDS
-from flowspark.storage import VANISHED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -72,7 +71,7 @@ class Books:
         return {"files": self.files, **{kind: self.totals[kind] for kind in KINDS}, "rejected": self.rejected}
 
 
-def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str], str] = lambda _: VANISHED) -> Books:
+def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str], str]) -> Books:
     """The books of a stored scan of the listed files, in one Spark job; what is wrong, if anything, in a second.
 
     Args:

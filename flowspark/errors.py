@@ -35,6 +35,9 @@ class BadFile(InputError):
     """One log file that cannot be read to its end (design rule 10); the scan names it, with its path."""
 
 
+_NO_S3 = re.compile(r'No FileSystem for scheme "s3|S3AFileSystem not found')
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint for a misspelt word, ready to be appended to a message; empty when nothing comes close.
 
@@ -54,4 +57,5 @@ def cause(error: BaseException) -> str:
     program = re.findall(r'Cannot run program "[^"]+".*', text)  # PYSPARK_PYTHON
     java = re.findall(r"Caused by: (.*)", text) or re.findall(r"^: ([\w.$]+(?:Exception|Error)\b.*)$", text, re.MULTILINE)
     said: list[str] = program or java or python or [text.strip().split("\n")[0] or type(error).__name__]
-    return said[-1].strip()[:1000]
+    hint = "; Spark knows no S3 here: give it the jars of scripts/jars and conf/spark-s3.conf"
+    return said[-1].strip()[:1000] + (hint if _NO_S3.search(text) else "")

@@ -18,6 +18,7 @@ from flowspark.files import (
     LogFile,
     hidden,
     identity,
+    is_direct,
     is_local,
     normal,
     reported_path,
@@ -190,6 +191,7 @@ def _listing(path: str) -> Iterator[None]:
     except SPARK_ERRORS as error:
         raise InputError(
             f"{path} cannot be listed: {cause(error)}; check the path, and what Spark's credentials may do"
+            + (", or give --reader direct" if is_direct(path) else "")
         ) from error
 
 

@@ -17,10 +17,11 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark.books import KINDS
 from flowspark.decode.split import REJECT_REASONS, SCAN_SCHEMA
-from flowspark.errors import InputError, UsageError
+from flowspark.errors import InputError, UsageError, cause
 from flowspark.files import LogFile, identity, is_direct, is_local, normal
 from flowspark.lookup import UNTAGGED
 from flowspark.previous import Previous
+from flowspark.session import SPARK_ERRORS
 from flowspark.storage import one_line, storage_of
 from flowspark.turns import turn
 
@@ -116,6 +117,19 @@ class Output:
         """The interval's folder of a result."""
         return f"{self._root}/{name}/interval={self._label}"
 
+    def check(self) -> None:
+        """That Spark can reach the storage, before a scan is made that it could not store.
+
+        Raises:
+            UsageError: it cannot.
+        """
+        try:
+            self._summary()
+        except SPARK_ERRORS as error:
+            raise UsageError(
+                f"output {self._root} cannot be reached: {cause(error)}; check it, and what Spark's credentials may do"
+            ) from error
+
     def store_scan(self, scan: DataFrame, run_id: str) -> str:
         """Writes the scan to a folder of this run's own, and returns the folder."""
         folder = f"{self.folder(SCAN)}/run={run_id}"
@@ -158,8 +172,9 @@ class Output:
         if summary is None:
             return None
         reader = self._reader(FILES, summary["settings"]["output_format"])
-        rows = reader.load(_uri(self.folder(FILES))).select("path", "size", "modified").collect()
-        return Previous(summary, [LogFile(*row) for row in rows])
+        rows = reader.load(_uri(self.folder(FILES))).select("path", "size", "modified", "error").collect()
+        errors = {row["path"]: row["error"] for row in rows if row["error"]}
+        return Previous(summary, [LogFile(*row[:3]) for row in rows], errors)
 
     def _summary(self) -> dict[str, Any] | None:
         try:

@@ -18,6 +18,7 @@ import flowspark
 from flowspark.books import Books, check_books, check_files, read_books, rejects_error
 from flowspark.decode.split import REJECT_REASONS
 from flowspark.errors import InputError
+from flowspark.files import is_local
 from flowspark.find import find_files, why_unread
 from flowspark.layouts import parse_layout
 from flowspark.lookup import Lookup, lookup_frame, read_lookup
@@ -72,6 +73,8 @@ def run(spark: SparkSession, settings: Settings) -> Result:
     check_output(settings.output, () if settings.retag else settings.input)
     lookup = read_lookup(spark, settings.lookup, settings.on_conflict)
     output = Output(spark, settings.output, settings.selection.label, settings.output_format)
+    if not is_local(settings.output):
+        output.check()
     this = Run(settings, lookup, output, started, run_id)
     return retag(this) if settings.retag else count(spark, this)
 
@@ -115,7 +118,7 @@ def retag(this: Run) -> Result:
         again = dataclasses.replace(this, settings=previous.retag_settings(this.settings))
         folder = previous.summary["scan"]
         stored = this.output.load_scan(folder)
-        books = read_books(stored, [file.path for file in previous.files])
+        books = read_books(stored, [file.path for file in previous.files], previous.errors.__getitem__)
         check(books, stored, again.settings)
         return publish(again, stored, folder, books, [], still_ours)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +23,12 @@ class Previous:
     Attributes:
         summary: as it was published.
         files: the files table, the interval's manifest: path, size and time of change of each file.
+        errors: what was wrong with those of them that were left out, by path.
     """
 
     summary: dict[str, Any]
     files: Sequence[LogFile]
+    errors: Mapping[str, str]
 
     def late_files(self, files: Sequence[LogFile]) -> list[str]:
         """The files that are new since, or have changed."""

@@ -51,7 +51,10 @@ def turn(folder: str, run_id: str) -> Iterator[Callable[[], None]]:
     finally:
         done.set()
         beat.join()
-        storage.remove(path)
+        try:
+            storage.remove(path)
+        except (OSError, InputError) as error:  # it will be void in a while
+            log.warning("the claim %s could not be removed: %s", path, one_line(error))
 
 
 def _wait(storage: Storage, folder: str, path: str) -> bool:

@@ -7,6 +7,7 @@ import io
 import logging
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -71,45 +72,48 @@ class Buffer:
         return Block(self.data[first : last + 1], self.words[first : last + 1], open_end)
 
 
-def text_stream(raw: IO[bytes]) -> io.BufferedIOBase:
-    """The file's text: decompressed when its first bytes are those of gzip, whatever its name is."""
-    stream = io.BufferedReader(raw, 1 << 17)  # type: ignore[type-var]  # any binary file will do, typeshed wants a raw one
-    gzipped: io.BufferedIOBase = _GzipFile(fileobj=stream, mode="rb") if stream.peek(2)[:2] == b"\x1f\x8b" else stream
-    return gzipped
+@contextmanager
+def text_stream(raw: IO[bytes]) -> Iterator[io.BufferedIOBase]:
+    """The file's text: decompressed when its first bytes are those of gzip, whatever its name is. Closes the file."""
+    with io.BufferedReader(raw, 1 << 17) as stream:  # type: ignore[type-var]  # typeshed wants a raw one, any will do
+        yield _GzipFile(fileobj=stream, mode="rb") if stream.peek(2)[:2] == b"\x1f\x8b" else stream
 
 
-def read_blocks(raw: IO[bytes], buffer: Buffer) -> Iterator[Block]:
+def read_blocks(raw: IO[bytes], buffer: Buffer, size: int | None = None) -> Iterator[Block]:
     """The blocks of a binary file, plain or gzip (any number of members; zero bytes after the last are padding).
 
     Raises:
-        BadFile: cut or corrupt gzip, a read error, or a line longer than 1 MiB.
+        BadFile: cut or corrupt gzip, a read error, a line longer than 1 MiB, or other than `size` bytes in the file.
     """
     memory = buffer.memory
     window = memoryview(memory)
     first, end = 0, 1  # the LF before the first line, and the end of what was read
     begun = False
     try:
-        stream = text_stream(raw)
-        while count := stream.readinto(window[end : end + _BLOCK]):
-            if not begun and memory[1:4] == _BOM and count >= len(_BOM):
-                first = len(_BOM)
-                memory[first] = _LF
-            begun = True
-            end += count
-            last = memory.rfind(b"\n", first + 1, end)
-            _check_first_line(memory, first, end)
-            if last < 0:
-                continue
-            yield buffer.block(first, last, open_end=False)
-            rest = end - last - 1
-            memory[1 : 1 + rest] = memory[last + 1 : end]
-            first, end = 0, 1 + rest
+        with text_stream(raw) as stream:
+            while count := stream.readinto(window[end : end + _BLOCK]):
+                if not begun and memory[1:4] == _BOM and count >= len(_BOM):
+                    first = len(_BOM)
+                    memory[first] = _LF
+                begun = True
+                end += count
+                last = memory.rfind(b"\n", first + 1, end)
+                _check_first_line(memory, first, end)
+                if last < 0:
+                    continue
+                yield buffer.block(first, last, open_end=False)
+                rest = end - last - 1
+                memory[1 : 1 + rest] = memory[last + 1 : end]
+                first, end = 0, 1 + rest
+            found = raw.tell()
     except EOFError as error:
         raise BadFile("the gzip ends too early: the file was cut, or something follows its end; fetch it again") from error
     except _CORRUPT as error:
         raise BadFile(f"corrupt gzip ({error}); fetch the file again") from error
     except OSError as error:
         raise BadFile(f"cannot be read: {error.strerror or error}") from error
+    if size not in (None, found):
+        raise BadFile(f"was changed after it was listed: it had {size:,} bytes, and now has {found:,}; run again")
     if end > first + 1:
         if end - first - 1 > LINE_LIMIT:
             raise _too_long()

@@ -56,8 +56,13 @@ class Audit:
             self.layouts.append(check_countable(layout))
 
 
-def read_records(
-    raw: IO[bytes], audit: Audit, buffer: Buffer, given: Layout | None = None, wanted: frozenset[str] = frozenset()
+def read_records(  # one call for all that decides how a file is read
+    raw: IO[bytes],
+    audit: Audit,
+    buffer: Buffer,
+    given: Layout | None = None,
+    wanted: frozenset[str] = frozenset(),
+    size: int | None = None,
 ) -> Iterator[Records]:
     """The records of a binary file, some lines at a time; each is to be used up before the next is asked for.
 
@@ -67,12 +72,13 @@ def read_records(
         buffer: the memory to read into.
         given: the layout to use when the file has no header of its own.
         wanted: the fields to read beside those that decide what a record is.
+        size: the bytes that the file was listed with; None does not ask.
 
     Raises:
         BadFile: the file cannot be read to its end, or is not a flow log (design rule 10).
     """
     layout: Layout | None = None
-    for whole in read_blocks(raw, buffer):
+    for whole in read_blocks(raw, buffer, size):
         block = whole
         if layout is None:
             start = first_line(block)

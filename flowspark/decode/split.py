@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +14,11 @@ from flowspark.decode.batches import REJECTED_LINE, record_batch, reject_batch
 from flowspark.decode.blocks import Buffer
 from flowspark.decode.numbers import REASONS
 from flowspark.decode.reader import Audit, read_records
-from flowspark.decode.records import Reject, flow_keys
+from flowspark.decode.records import Records, Reject, flow_keys
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
 from flowspark.errors import BadFile
 from flowspark.fields import field_name
-from flowspark.files import reported_path, utc_text
+from flowspark.files import LogFile, reported_path, utc_text
 from flowspark.layouts import Layout
 from flowspark.storage import storage_of
 
@@ -41,6 +42,7 @@ _REJECT = pa.struct([("file", pa.string()), ("line", pa.int64()), ("reason", pa.
 SCAN_SCHEMA = pa.schema([("tally", _TALLY), ("file", _FILE), ("reject", _REJECT)])
 """What a scan stores: in each row one of the three is set."""
 
+_SPLIT = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string())])
 _MANY = 1000  # rows of Python objects that are handed over at once
 
 
@@ -60,14 +62,33 @@ class Source:
     modified: str | None
     open: Callable[[], IO[bytes]]
 
+    def records(
+        self, audit: Audit, buffer: Buffer, given: Layout | None, wanted: frozenset[str] = frozenset()
+    ) -> Iterator[Records]:
+        """Its records, as of `read_records`."""
+        return read_records(self.open(), audit, buffer, given, wanted, self.size)
+
+
+def split_bytes(files: Sequence[LogFile]) -> bytes:
+    """A split's files as one compressed value: a million of them pass through Spark as some thousand rows."""
+    columns = zip(*((file.path, file.size, file.modified) for file in files), strict=True)
+    table = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, _SPLIT, strict=True)], schema=_SPLIT)
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, _SPLIT, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+        stream.write_batch(table)
+    return sink.getvalue()
+
 
 def listed_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
-    """The files of splits, opened by their paths."""
-    for batch in batches:
-        for split in batch.column(0).to_pylist():
-            for file in split:
-                path = file["path"]
-                yield Source(path, file["size"], file["modified"], partial(storage_of(path).open, path))
+    """The files of splits (`split_bytes`), opened by their paths."""
+    for split in (value for batch in batches for value in batch.column(0)):
+        columns = pa.ipc.open_stream(split.as_buffer()).read_all().columns
+        for path, size, modified in zip(*(column.to_pylist() for column in columns), strict=True):
+            yield Source(path, size, modified, partial(_open, path))
+
+
+def _open(path: str) -> IO[bytes]:
+    return storage_of(path).open(path)
 
 
 def binary_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
@@ -92,13 +113,12 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
     for source in sources:
         audit, tally = Audit(), Tally()
         try:
-            with source.open() as raw:
-                for records in read_records(raw, audit, buffer, given):
-                    tally.add(flow_keys(records))
-                    rejects += ({"file": source.path} | reject._asdict() for reject in records.rejects())
-                    if len(rejects) >= _MANY:
-                        yield _batch("reject", rejects)
-                        rejects = []
+            for records in source.records(audit, buffer, given):
+                tally.add(flow_keys(records))
+                rejects += ({"file": source.path} | reject._asdict() for reject in records.rejects())
+                if len(rejects) >= _MANY:
+                    yield _batch("reject", rejects)
+                    rejects = []
         except BadFile as error:
             audits.append(_audit_row(source, Audit(), SKIPPED, str(error)))
         else:
@@ -126,15 +146,13 @@ def read_split(
     for source in sources:
         try:
             if skip_bad_files:
-                with source.open() as raw:
-                    for _ in read_records(raw, Audit(), buffer, given, wanted):
-                        pass
-            with source.open() as raw:
-                for records in read_records(raw, Audit(), buffer, given, wanted):
-                    yield record_batch(records, source.path, columns)
-                    rejects: list[Reject] = records.rejects() if REJECTED_LINE in columns else []
-                    if rejects:
-                        yield reject_batch(rejects, source.path, columns)
+                for _ in source.records(Audit(), buffer, given, wanted):
+                    pass
+            for records in source.records(Audit(), buffer, given, wanted):
+                yield record_batch(records, source.path, columns)
+                rejects: list[Reject] = records.rejects() if REJECTED_LINE in columns else []
+                if rejects:
+                    yield reject_batch(rejects, source.path, columns)
         except BadFile as error:
             if not skip_bad_files:
                 raise BadFile(f"{source.path}: {error}") from error

@@ -16,6 +16,7 @@ import flowspark
 from flowspark import pipeline, turns
 from flowspark.errors import FlowsparkError, InputError, UsageError
 from flowspark.settings import Settings
+from flowspark.storage import Local
 from tests.logs import NODATA, flow, log, write
 from tests.spark.job import LOOKUP, published_summary, read_csv, read_part
 from tests.unit.test_keys import LAYOUTS, key
@@ -305,3 +306,12 @@ def test_a_file_under_two_inputs_counts_once_whatever_the_order(spark, tmp_path,
         summary = pipeline.run(spark, asked(tmp_path, input=order, reader=reader)).summary
         assert summary["books"]["files"] == 2
     assert json.dumps(summary["inputs"]) == json.dumps(list(inputs[::-1]))
+
+
+def test_a_claim_that_cannot_be_removed_fails_no_run(tmp_path, monkeypatch, caplog):
+    def refuse(_storage: Local, path: str) -> None:
+        raise PermissionError(f"not {path}")
+
+    with turns.turn(str(tmp_path), "ours"):
+        monkeypatch.setattr(Local, "remove", refuse)
+    assert "claim=ours could not be removed" in caplog.text

@@ -176,6 +176,8 @@ def test_files_that_cannot_be_read_are_named_and_left_out_whole(spark, bucket, p
     summary = pipeline.run(spark, asked(bucket, reader=reader, on_bad_file="skip")).summary
     assert (summary["books"]["files"], summary["books"]["flows"]) == (1, 500)
     assert tuple(Path(file["path"]).stem for file in summary["bad_files"]) == bad
+    again = pipeline.run(spark, asked(bucket, input=(), retag=True)).summary
+    assert again["bad_files"] == summary["bad_files"]
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -194,7 +196,7 @@ def test_what_is_not_there_is_told(spark, bucket, reader):
     bucket.put(f"logs/{key(MORNING)}", log(flow(443)))
     with pytest.raises(InputError, match=r"There: account\(s\) 123456789010, .*newest day 2026-11-22"):
         pipeline.run(spark, asked(bucket, reader=reader, interval="2026-11-30"))
-    with pytest.raises(InputError, match="lgos does not exist; check the path"):
+    with pytest.raises(InputError, match="lgos does not exist; check the bucket and the path"):
         pipeline.run(spark, asked(bucket, reader=reader, input=(bucket.uri("lgos"),)))
     with pytest.raises(InputError, match=r"lookup .*none\.csv does not exist"):
         pipeline.run(spark, asked(bucket, reader=reader, lookup=bucket.uri("none.csv")))

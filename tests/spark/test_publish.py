@@ -65,6 +65,10 @@ def doctored(spark, tmp_path, **changes):
     return output.load_scan(output.store_scan(changed, "1")), [str(path)]
 
 
+def why_unread(_path: str) -> str:
+    return "nobody knows"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -78,12 +82,12 @@ def test_rule_11_books_that_do_not_balance_fail_the_run(spark, tmp_path, change,
     stored, listed = doctored(spark, tmp_path, **change)
     settings = Settings((str(tmp_path),), "lookup", "out", max_reject_ratio=1)
     with pytest.raises(CheckError, match=message):
-        pipeline.check(read_books(stored, listed), stored, settings)
+        pipeline.check(read_books(stored, listed, why_unread), stored, settings)
 
 
 def test_rule_11_books_that_balance_pass(spark, tmp_path):
     stored, listed = doctored(spark, tmp_path, file={"lines": 5})
-    books = read_books(stored, listed)
+    books = read_books(stored, listed, why_unread)
     check_books(books)
     assert (books.files, books.totals["flows"], books.rejected) == (1, 2, 1)
 
@@ -91,8 +95,8 @@ def test_rule_11_books_that_balance_pass(spark, tmp_path):
 def test_rule_11_a_listed_file_that_leaves_no_audit_is_named(spark, tmp_path):
     stored, listed = doctored(spark, tmp_path, file={"lines": 5})
     settings = Settings((str(tmp_path),), "lookup", "out", max_reject_ratio=1)
-    with pytest.raises(InputError, match=r"gone\.log: vanished"):
-        pipeline.check(read_books(stored, [*listed, "/logs/gone.log"]), stored, settings)
+    with pytest.raises(InputError, match=r"gone\.log: nobody knows"):
+        pipeline.check(read_books(stored, [*listed, "/logs/gone.log"], why_unread), stored, settings)
 
 
 def test_the_join_is_a_broadcast_hash_join(spark, capsys):
@@ -212,3 +216,10 @@ def test_an_output_that_cannot_be_written_is_told_before_the_scan(spark, tmp_pat
     with pytest.raises(UsageError, match="is no folder"):
         run_job(spark, tmp_path, {"a.log": log(flow())}, output=str(tmp_path / "file" / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_spark_cannot_reach_is_told_before_the_scan(spark, tmp_path):
+    log_file = write(tmp_path / "logs" / "a.log", log(flow()))
+    lookup = write(tmp_path / "lookup.csv", b"dstport,protocol,tag\n443,tcp,web\n")
+    with pytest.raises(UsageError, match=r"output gs://bucket/out cannot be reached: .*GoogleHadoopFileSystem"):
+        pipeline.run(spark, Settings((str(log_file),), str(lookup), "gs://bucket/out"))

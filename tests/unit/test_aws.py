@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowspark.aws import Endpoint, s3_endpoint
+from flowspark.errors import cause
 
 ANY, S3 = "http://any:1", "http://s3:2"
 
@@ -26,3 +27,15 @@ ANY, S3 = "http://any:1", "http://s3:2"
 )
 def test_the_endpoint_is_the_one_that_awss_own_tools_would_take(environment, expected):
     assert s3_endpoint(environment) == expected
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "s3"',
+        "java.lang.ClassNotFoundException: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found",
+    ],
+)
+def test_a_spark_that_knows_no_s3_is_told_what_it_needs(said):
+    told = cause(RuntimeError(f"An error occurred while calling o42.load.\n: {said}\n\tat org.apache.spark.Whatever"))
+    assert told == f"{said}; Spark knows no S3 here: give it the jars of scripts/jars and conf/spark-s3.conf"

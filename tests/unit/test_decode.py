@@ -19,10 +19,11 @@ from flowspark.decode.batches import record_batch
 from flowspark.decode.blocks import Block, Buffer
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.records import flow_keys
-from flowspark.decode.split import listed_sources, scan_split
+from flowspark.decode.split import listed_sources, scan_split, split_bytes
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
 from flowspark.errors import BadFile
 from flowspark.fields import FIELDS, column_name
+from flowspark.files import LogFile
 from tests import reference
 from tests.logs import NODATA, V2, flow, log
 from tests.strategies import contents, texts
@@ -218,13 +219,24 @@ def test_rule_10_a_link_to_nothing_is_not_a_file_that_vanished(tmp_path, link, e
     path = tmp_path / "a.log"
     if link:
         path.symlink_to(tmp_path / "nothing")
-    split = [{"path": str(path), "size": 0, "modified": None}]
-    batch = pa.record_batch([pa.array([split])], names=["files"])
+    batch = pa.record_batch([pa.array([split_bytes([LogFile(str(path), 0)])])], names=["files"])
     (found,) = (
         row["file"] for part in scan_split(listed_sources([batch]), None) for row in part.to_pylist() if row["file"]
     )
     assert found["status"] == "skipped"
     assert found["error"].startswith(error)
+
+
+@pytest.mark.parametrize("data", [log(flow()), gzip.compress(log(flow()))])
+def test_rule_10_a_file_that_was_changed_after_it_was_listed_is_left_out(tmp_path, data):
+    path = tmp_path / "a.log"
+    path.write_bytes(data)
+    listed = [LogFile(str(path), size) for size in (len(data), len(data) - 1, len(data) + 1)]
+    batch = pa.record_batch([pa.array([split_bytes(listed)])], names=["files"])
+    found = [row["file"] for part in scan_split(listed_sources([batch]), None) for row in part.to_pylist() if row["file"]]
+    assert [row["status"] for row in found] == ["read", "skipped", "skipped"]
+    told = f"was changed after it was listed: it had {len(data) - 1} bytes, and now has {len(data)}; run again"
+    assert found[1]["error"] == told
 
 
 def test_the_decoder_imports_no_spark():
