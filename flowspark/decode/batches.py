@@ -93,7 +93,7 @@ def _repeated(text: str | None, count: int) -> pa.Array:
 def _strings(records: Records, rows: Positions, place: int) -> pa.Array:
     """The texts of a column: one pass over the bytes, no text per row in Python unless the bytes are no UTF-8."""
     data = records.lines.block.data
-    starts, stops = records.lines.starts[rows, place], records.lines.stops[rows, place]
+    starts, stops = (side[rows] for side in records.lines.column(place))
     missing: Mask = (stops - starts == 1) & (data[starts] == ord("-"))
     if not len(rows):
         return pa.array([], pa.string())

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
-import numpy as np
-
 from flowspark.decode.blocks import Block, Buffer, read_blocks
 from flowspark.decode.numbers import REASONS
 from flowspark.decode.records import FLOW, NODATA, SKIPDATA, Records, evaluate, headers
-from flowspark.decode.tokens import first_line
+from flowspark.decode.tokens import first_line, line_end
 from flowspark.errors import BadFile
 from flowspark.layouts import Layout, check_countable, header_layout, headerless_layout
 
@@ -81,12 +79,10 @@ def read_records(  # one call for all that decides how a file is read
     for whole in read_blocks(raw, buffer, size):
         block = whole
         if layout is None:
-            start = first_line(block)
-            lead = len(block.data) - 1 if start is None else start
-            blank = int(np.count_nonzero(block.data[:lead] == block.data[0]))
+            start, blank = first_line(block)
             audit.lines += blank
             audit.blank += blank
-            if start is None:
+            if start == len(block.data) - 1:
                 continue
             layout, block = _first_layout(block.part(start, len(block.data) - 1), audit, given)
         if len(block.data) == 1:
@@ -107,8 +103,8 @@ def read_records(  # one call for all that decides how a file is read
 def _first_layout(block: Block, audit: Audit, given: Layout | None) -> tuple[Layout, Block]:
     """The layout that the block's first line declares or shows, and the block without it where it is a header."""
     end = len(block.data) - 1
-    stop = int(np.flatnonzero(block.data[1:] == block.data[0])[0]) + 1
-    line = block.part(0, stop).data[1:-1].tobytes()
+    stop = line_end(block)
+    line = block.data[1:stop].tobytes()
     if line.endswith(b"\r") and not (block.open_end and stop == end):
         line = line[:-1]
     layout = header_layout(line)
