@@ -31,7 +31,8 @@ _HIGH_BITS = np.uint64(0x8080808080808080)
 _OVER_NINE = np.uint64(0x7676767676767676)
 _PAIRS = np.uint64(0x00FF00FF00FF00FF)
 _QUADS = np.uint64(0x0000FFFF0000FFFF)
-_EIGHT = np.uint64(8)
+_TENS, _HUNDREDS, _MYRIADS = np.uint64((10 << 8) + 1), np.uint64((100 << 16) + 1), np.uint64((10_000 << 32) + 1)
+_TWO_BYTES = np.uint64(0xFFFF)
 
 
 @dataclass(frozen=True)
@@ -47,41 +48,45 @@ def numbers(block: Block, starts: Positions, stops: Positions, bounds: tuple[int
     """The numbers that stand between starts and stops: digits by whole columns, whatever else is there one by one."""
     lengths = stops - starts
     values, unsure = _digits(block, starts, lengths)
-    over = values > bounds[1]
-    if over.any():
-        unsure |= over
+    if values.max(initial=0) > bounds[1]:
+        unsure |= values > bounds[1]
     if not unsure.any():
         return Numbers(values, None, {})
-    missing: Mask = (lengths == 1) & (block.data[starts] == _HYPHEN)
+    rows = np.flatnonzero(unsure)
+    hyphens = (lengths[rows] == 1) & (block.data[starts[rows]] == _HYPHEN)
+    missing: Mask | None = None
+    if hyphens.any():
+        missing = np.zeros(len(values), np.bool_)
+        missing[rows] = hyphens
     reasons = {}
-    for row in np.flatnonzero(unsure & ~missing).tolist():
+    for row in rows[~hyphens].tolist():
         value = exact_number(block.data[starts[row] : stops[row]].tobytes(), bounds)
         if isinstance(value, Reason):
             reasons[row] = value.code
         else:
             values[row] = value
-    return Numbers(values, missing if missing.any() else None, reasons)
+    return Numbers(values, missing, reasons)
 
 
 def _digits(block: Block, starts: Positions, lengths: Positions) -> tuple[Longs, Mask]:
     """The values of up to sixteen digits, and where something else stands; there the value means nothing."""
-    longest = int(lengths.max(initial=0))
-    if longest <= 8:
-        return _eight(block.words[starts], lengths)
-    high, high_bad = _eight(block.words[starts], np.clip(lengths - 8, 0, 8))
-    low, low_bad = _eight(block.words[starts + np.maximum(lengths - 8, 0)], np.minimum(lengths, 8))
-    return high * 100_000_000 + low, high_bad | low_bad | (lengths > 16)
+    if lengths.max(initial=0) <= 8:
+        return _eight(block.words[starts] ^ _ZEROS, lengths)
+    high = np.where(lengths > 8, block.words[starts] ^ _ZEROS, np.uint64(0))
+    high_values, high_bad = _eight(high, np.clip(lengths - 8, 1, 8))
+    low = block.words[starts + np.maximum(lengths - 8, 0)] ^ _ZEROS
+    low_values, low_bad = _eight(low, np.minimum(lengths, 8))
+    return high_values * 100_000_000 + low_values, high_bad | low_bad | (lengths > 16)
 
 
-def _eight(words: Words, lengths: Positions) -> tuple[Longs, Mask]:
-    """The numbers that the first `lengths` (0 to 8) bytes of each word spell, and where they are no digits."""
-    shifts = (8 - lengths).astype(np.uint64) * _EIGHT
-    digits = np.where(lengths > 0, (words ^ _ZEROS) << (shifts & np.uint64(63)), np.uint64(0))
+def _eight(digits: Words, lengths: Positions) -> tuple[Longs, Mask]:
+    """The numbers that the first `lengths` (1 to 8) bytes of each word spell, 0 to 9 a byte, and where they spell none."""
+    digits = digits << (64 - (lengths << 3)).view(np.uint64)
     bad = (((digits + _OVER_NINE) | digits) & _HIGH_BITS) != 0
-    pairs = (digits * np.uint64(10 * 256 + 1)) >> np.uint64(8)
-    quads = ((pairs & _PAIRS) * np.uint64(100 * 65536 + 1)) >> np.uint64(16)
-    eights = ((quads & _QUADS) * np.uint64(10_000 * 2**32 + 1)) >> np.uint64(32)
-    return eights.astype(np.int64), bad
+    digits = (digits * _TENS) >> np.uint64(8)
+    digits = ((digits & _PAIRS) * _HUNDREDS) >> np.uint64(16)
+    digits = ((digits & _QUADS) * _MYRIADS) >> np.uint64(32)
+    return digits.view(np.int64), bad
 
 
 @dataclass(frozen=True)
@@ -111,11 +116,15 @@ def exact_number(text: bytes, bounds: tuple[int, int]) -> int | Reason:
 def statuses(block: Block, starts: Positions, stops: Positions) -> Codes | None:
     """The log-status of each row, `OK` to `OTHER_STATUS`; None when all are OK. It is spelled exactly."""
     lengths = stops - starts
-    shifts = np.clip(8 - lengths, 0, 8).astype(np.uint64) * _EIGHT
-    words = (block.words[starts] << shifts) >> shifts
-    if (words == _STATUS_WORDS["OK"]).all() and (lengths == 2).all():
+    other = np.flatnonzero((lengths != 2) | ((block.words[starts] & _TWO_BYTES) != _STATUS_WORDS["OK"]))
+    if not len(other):
         return None
-    codes = np.full(len(words), OTHER_STATUS, np.uint8)
+    codes = np.zeros(len(lengths), np.uint8)
+    few = lengths[other]
+    shifts = (64 - (np.minimum(few, 8) << 3)).view(np.uint64)
+    words = (block.words[starts[other]] << shifts) >> shifts
+    found = np.full(len(other), OTHER_STATUS, np.uint8)
     for code, (text, word) in enumerate(_STATUS_WORDS.items()):
-        codes[(words == np.uint64(word)) & (lengths == len(text))] = code
+        found[(words == np.uint64(word)) & (few == len(text))] = code
+    codes[other] = found
     return codes
