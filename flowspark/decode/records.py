@@ -11,7 +11,7 @@ import numpy as np
 from flowspark.decode import numbers as num
 from flowspark.decode.blocks import Block
 from flowspark.decode.numbers import Codes, Longs, Numbers
-from flowspark.decode.tally import KEY_SHIFT, NO_PORT, NO_PROTOCOL
+from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, keys_of
 from flowspark.decode.tokens import Lines, Mask, split
 from flowspark.fields import FIELDS
 from flowspark.layouts import Layout, header_layout
@@ -134,9 +134,12 @@ def headers(records: Records) -> list[tuple[int, Layout]]:
 
 
 def flow_keys(records: Records) -> Longs:
-    """The key of each flow: its protocol and dstport in one number, see `decode.tally`."""
-    keys: Longs = _filled(records, "protocol", NO_PROTOCOL) << KEY_SHIFT | _filled(records, "dstport", NO_PORT)
-    return keys if records.kinds is None else keys[records.kinds == FLOW]
+    """The key of each flow: its dstport and protocol in one number."""
+    ports, protocols = _filled(records, "dstport", NO_PORT), _filled(records, "protocol", NO_PROTOCOL)
+    if records.kinds is not None:
+        flows = records.kinds == FLOW  # what a rejected line has there is no key
+        ports, protocols = ports[flows], protocols[flows]
+    return keys_of(ports, protocols)
 
 
 def _filled(records: Records, name: str, missing: int) -> Longs:
