@@ -33,6 +33,7 @@ LINE_LIMIT = 1 << 20
 """The longest line, in bytes without its line end, that a flow log can have (design rule 10)."""
 
 _BLOCK = 1 << 20  # at most as long as a line may be: then only a block's first line can be too long
+_KEPT = 24 << 20
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = 10, 13
 _WORD = 8
@@ -67,6 +68,9 @@ class Buffer:
         self.data = np.frombuffer(self.memory, np.uint8)
         self.words = np.ndarray((room,), "<u8", self.memory, strides=(1,))
         self.memory[0] = _LF
+        # glibc keeps for the process what is no larger than the largest array that it has seen freed; without this one
+        # each block's arrays go back to the kernel, page by page, and come again
+        np.empty(_KEPT, np.uint8)
 
     def block(self, first: int, last: int, *, open_end: bool) -> Block:
         return Block(self.data[first : last + 1], self.words[first : last + 1], open_end)
