@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -70,11 +71,10 @@ class Records:
         reasons.update((self.line(row), reason) for row, reason in self.reasons.items())
         return dict(sorted(reasons.items()))
 
-    def rejects(self) -> list[Reject]:
-        """The rejected lines, in order."""
-        return [
-            Reject(self.first_line + line, num.REASONS[reason], self._text(line)) for line, reason in self.refused.items()
-        ]
+    def rejects(self) -> Iterator[Reject]:
+        """The rejected lines, in order, one at a time: a block can be full of them."""
+        for line, reason in self.refused.items():
+            yield Reject(self.first_line + line, num.REASONS[reason], self._text(line))
 
     def _text(self, line: int) -> str:
         # four bytes are the most that a character takes, and the fewest that leave the first 1,000 as they are

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import IO, Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from flowspark.decode.batches import REJECTED_LINE, record_batch, reject_batch
 from flowspark.decode.blocks import Buffer
 from flowspark.decode.numbers import REASONS
 from flowspark.decode.reader import Audit, read_records
-from flowspark.decode.records import Records, Reject, flow_keys
+from flowspark.decode.records import Records, flow_keys
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
 from flowspark.errors import BadFile
 from flowspark.fields import field_name
@@ -115,10 +116,11 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
         try:
             for records in source.records(audit, buffer, given):
                 tally.add(flow_keys(records))
-                rejects += ({"file": source.path} | reject._asdict() for reject in records.rejects())
-                if len(rejects) >= _MANY:
-                    yield _batch("reject", rejects)
-                    rejects = []
+                for reject in records.rejects():
+                    rejects.append({"file": source.path} | reject._asdict())
+                    if len(rejects) >= _MANY:
+                        yield _batch("reject", rejects)
+                        rejects = []
         except BadFile as error:
             audits.append(_audit_row(source, Audit(), SKIPPED, str(error)))
         else:
@@ -150,9 +152,9 @@ def read_split(
                     pass
             for records in source.records(Audit(), buffer, given, wanted):
                 yield record_batch(records, source.path, columns)
-                rejects: list[Reject] = records.rejects() if REJECTED_LINE in columns else []
-                if rejects:
-                    yield reject_batch(rejects, source.path, columns)
+                rejects = records.rejects() if REJECTED_LINE in columns else iter(())
+                while some := list(islice(rejects, _MANY)):
+                    yield reject_batch(some, source.path, columns)
         except BadFile as error:
             if not skip_bad_files:
                 raise BadFile(f"{source.path}: {error}") from error
