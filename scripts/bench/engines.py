@@ -63,9 +63,9 @@ def polars(_cores: int, fields: list[str], paths: list[str]) -> Counts:
 def decoder(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
     from flowspark.decode.split import Source, scan_split
 
-    sources = (Source(path, 0, None, partial(io.FileIO, path)) for path in paths)
-    tallies = [batch.column(0).drop_null().to_pylist() for batch in scan_split(sources, None)]
-    return [[row["dstport"], row["protocol"], row["flows"]] for rows in tallies for row in rows]
+    sources = (Source(path, Path(path).stat().st_size, None, partial(io.FileIO, path)) for path in paths)
+    tallies = (batch.column(0).drop_null() for batch in scan_split(sources, None))
+    return [list(row) for tally in tallies for row in zip(*(column.to_pylist() for column in tally.flatten()), strict=True)]
 
 
 def floor(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
