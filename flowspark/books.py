@@ -13,7 +13,7 @@ from flowspark.errors import CheckError, InputError
 from flowspark.fields import FIELDS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 KINDS = ("lines", "header", "blank", "flows", "nodata", "skipdata")
 _SHOWN = 10
@@ -85,7 +85,7 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
     counted = [*KINDS, *REJECT_REASONS]
     explained = sum((F.col(f"file.{name}") for name in counted[2:]), F.col("file.header"))
     unbalanced = F.col("file.lines") != explained
-    without_ports = F.col("tally.dstport").isNull() | F.col("tally.protocol").isNull()
+    without_ports = F.filter("tally", lambda count: count["dstport"].isNull() | count["protocol"].isNull())
     rows = (
         scan.where(F.col("reject").isNull())
         .groupBy("file.status", "file.layouts")
@@ -93,14 +93,14 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
             *(F.sum(f"file.{name}").alias(name) for name in counted),
             F.count(F.lit(1)).alias("rows"),
             F.count(F.when(unbalanced, 1)).alias("unbalanced"),
-            F.sum("tally.flows").alias("tallied"),
-            F.sum(F.when(without_ports, F.col("tally.flows"))).alias("without_ports"),
+            F.sum(_total(F.col("tally"))).alias("tallied"),
+            F.sum(_total(without_ports)).alias("without_ports"),
         )
         .collect()
     )
     for row in rows:
         if row["status"] is None:
-            books.tallied, books.flows_without_ports = row["tallied"], row["without_ports"] or 0
+            books.tallied, books.flows_without_ports = row["tallied"], row["without_ports"]
         elif row["status"] == READ:
             books.files += row["rows"]
             books.totals.update({name: row[name] for name in counted})
@@ -109,6 +109,12 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
     if audits < len(listed) or any(row["status"] == SKIPPED or row["unbalanced"] for row in rows):
         _read_faults(books, scan.where(F.col("file").isNotNull()).select("file.*"), listed, why_unread)
     return books
+
+
+def _total(tally: Column) -> Column:
+    from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
+
+    return F.aggregate(tally["flows"], F.lit(0).cast("long"), lambda total, flows: total + flows)
 
 
 def _read_faults(books: Books, audits: DataFrame, listed: Sequence[str], why_unread: Callable[[str], str]) -> None:

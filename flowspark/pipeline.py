@@ -156,9 +156,9 @@ def publish(
 def publish_tables(output: Output, stored: DataFrame, books: Books, lookup: Lookup) -> None:
     """Counts the stored tallies, and replaces the interval's four tables."""
     tallies = (
-        stored.where(F.col("tally").isNotNull())
-        .groupBy("tally.dstport", "tally.protocol")
-        .agg(F.sum("tally.flows").alias("flows"))
+        stored.select(F.inline("tally"))
+        .groupBy("dstport", "protocol")
+        .agg(F.sum("flows").alias("flows"))
         .withColumn("log_status", F.lit("OK"))  # only flows are tallied
     )
     table = lookup_frame(stored.sparkSession, lookup)

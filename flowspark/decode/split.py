@@ -26,7 +26,7 @@ from flowspark.storage import storage_of
 READ, SKIPPED = "read", "skipped"
 REJECT_REASONS = REASONS[1:]
 
-_TALLY = pa.struct([("dstport", pa.int32()), ("protocol", pa.int32()), ("flows", pa.int64())])
+_COUNT = pa.struct([("dstport", pa.int32()), ("protocol", pa.int32()), ("flows", pa.int64())])
 _FILE = pa.struct(
     [
         ("path", pa.string()),
@@ -40,11 +40,12 @@ _FILE = pa.struct(
 )
 _REJECT = pa.struct([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
 
-SCAN_SCHEMA = pa.schema([("tally", _TALLY), ("file", _FILE), ("reject", _REJECT)])
+SCAN_SCHEMA = pa.schema([("tally", pa.list_(_COUNT)), ("file", _FILE), ("reject", _REJECT)])
 """What a scan stores: in each row one of the three is set."""
 
 _SPLIT = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string())])
 _MANY = 1000  # rows of Python objects that are handed over at once
+_TALLIED = 1 << 16  # counts in a row of the scan; a row each would have all that is null about it stored as often
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,8 @@ def _tally_batch(tally: Tally) -> pa.RecordBatch:
         pa.array(protocols, pa.int32(), mask=protocols == NO_PROTOCOL),
         pa.array(flows, pa.int64()),
     ]
-    return _only("tally", pa.StructArray.from_arrays(arrays, fields=list(_TALLY)))
+    edges = pa.array([*range(0, len(keys), _TALLIED), len(keys)], pa.int32())
+    return _only("tally", pa.ListArray.from_arrays(edges, pa.StructArray.from_arrays(arrays, fields=list(_COUNT))))
 
 
 def _only(column: str, values: pa.Array) -> pa.RecordBatch:

@@ -64,7 +64,7 @@ def decoder(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
     from flowspark.decode.split import Source, scan_split
 
     sources = (Source(path, Path(path).stat().st_size, None, partial(io.FileIO, path)) for path in paths)
-    tallies = (batch.column(0).drop_null() for batch in scan_split(sources, None))
+    tallies = (batch.column(0).flatten() for batch in scan_split(sources, None))
     return [list(row) for tally in tallies for row in zip(*(column.to_pylist() for column in tally.flatten()), strict=True)]
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 from flowspark import pipeline
@@ -57,10 +58,13 @@ def doctored(spark, tmp_path, **changes):
     path = write(tmp_path / "a.log", log(flow(443), flow(443), NODATA, "bad"))
     scan = scan_files(spark, LogFiles([LogFile(str(path), path.stat().st_size)]), None)
     struct, values = changes.popitem()
-    column = F.col(struct)
-    for name, value in values.items():
-        column = column.withField(name, F.lit(value).cast("long"))
+    def change(column: Column) -> Column:
+        for name, value in values.items():
+            column = column.withField(name, F.lit(value).cast("long"))
+        return column
+
     output = Output(spark, str(tmp_path / "out"), "all", "csv")
+    column = F.transform(struct, change) if struct == "tally" else change(F.col(struct))
     changed = scan.withColumn(struct, F.when(F.col(struct).isNotNull(), column))
     return output.load_scan(output.store_scan(changed, "1")), [str(path)]
 
