@@ -76,10 +76,30 @@ class Buffer:
         return Block(self.data[first : last + 1], self.words[first : last + 1], open_end)
 
 
+class Counted(io.RawIOBase):
+    """A binary file, and how many of its bytes were read: not every file can tell."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file: Any = file  # typeshed wants readinto in few of those that have it
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, memory: Any) -> int:
+        count: int = self._file.readinto(memory)
+        self.count += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 @contextmanager
-def text_stream(raw: IO[bytes]) -> Iterator[io.BufferedIOBase]:
+def text_stream(raw: io.RawIOBase) -> Iterator[io.BufferedIOBase]:
     """The file's text: decompressed when its first bytes are those of gzip, whatever its name is. Closes the file."""
-    with io.BufferedReader(raw, 1 << 17) as stream:  # type: ignore[type-var]  # typeshed wants a raw one, any will do
+    with io.BufferedReader(raw, 1 << 17) as stream:
         yield _GzipFile(fileobj=stream, mode="rb") if stream.peek(2)[:2] == b"\x1f\x8b" else stream
 
 
@@ -93,8 +113,9 @@ def read_blocks(raw: IO[bytes], buffer: Buffer, size: int | None = None) -> Iter
     window = memoryview(memory)
     first, end = 0, 1  # the LF before the first line, and the end of what was read
     begun = False
+    counted = Counted(raw)
     try:
-        with text_stream(raw) as stream:
+        with text_stream(counted) as stream:
             while count := stream.readinto(window[end : end + _BLOCK]):
                 if not begun and memory[1:4] == _BOM and count >= len(_BOM):
                     first = len(_BOM)
@@ -109,15 +130,14 @@ def read_blocks(raw: IO[bytes], buffer: Buffer, size: int | None = None) -> Iter
                 rest = end - last - 1
                 memory[1 : 1 + rest] = memory[last + 1 : end]
                 first, end = 0, 1 + rest
-            found = raw.tell()
     except EOFError as error:
         raise BadFile("the gzip ends too early: the file was cut, or something follows its end; fetch it again") from error
     except _CORRUPT as error:
         raise BadFile(f"corrupt gzip ({error}); fetch the file again") from error
     except OSError as error:
         raise BadFile(f"cannot be read: {error.strerror or error}") from error
-    if size not in (None, found):
-        raise BadFile(f"was changed after it was listed: it had {size:,} bytes, and now has {found:,}; run again")
+    if size not in (None, counted.count):
+        raise BadFile(f"was changed after it was listed: it had {size:,} bytes, and now has {counted.count:,}; run again")
     if end > first + 1:
         if end - first - 1 > LINE_LIMIT:
             raise _too_long()

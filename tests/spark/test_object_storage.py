@@ -137,7 +137,7 @@ def test_the_listing_asks_for_the_folders_of_the_interval_alone(spark, bucket, p
     def requests() -> list[str]:
         proxy.clear()
         pipeline.find_files(spark, [bucket.uri("logs")], "direct", asked(bucket, interval=DAY).selection)
-        return [f"{r.operation} {r.place}" for r in proxy.requests if r.place.startswith("logs")]
+        return sorted(f"{r.operation} {r.place}" for r in proxy.requests if r.place.startswith("logs"))
 
     before = requests()
     for n in range(1200):

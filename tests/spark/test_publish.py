@@ -58,6 +58,7 @@ def doctored(spark, tmp_path, **changes):
     path = write(tmp_path / "a.log", log(flow(443), flow(443), NODATA, "bad"))
     scan = scan_files(spark, LogFiles([LogFile(str(path), path.stat().st_size)]), None)
     struct, values = changes.popitem()
+
     def change(column: Column) -> Column:
         for name, value in values.items():
             column = column.withField(name, F.lit(value).cast("long"))
