@@ -52,8 +52,13 @@ def _map_files(
 
 def splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
     """A row a split, each in a task of its own."""
-    rows = [(split_bytes(split),) for split in pack(files)]
+    rows = [(split_bytes(split),) for split in pack(files, _cores(spark))]
     return spark.createDataFrame(rows, "files binary").coalesce(1).repartition(max(len(rows), 1))
+
+
+def _cores(spark: SparkSession) -> int:
+    """How many tasks run at a time; a Connect session does not tell, and its cluster is not a small one."""
+    return spark.sparkContext.defaultParallelism if hasattr(spark, "sparkContext") else 32
 
 
 def flow_log_schema(version: int | None = None) -> T.StructType:

@@ -10,25 +10,31 @@ from flowspark.files import LogFile
 Split = list[LogFile]
 
 _MEGABYTE = 1 << 20
-_SMALLEST, _LARGEST = 64 * _MEGABYTE, 128 * _MEGABYTE
+_SMALLEST, _LARGEST = 32 * _MEGABYTE, 256 * _MEGABYTE
 _OPENING = _MEGABYTE // 4  # what opening a file costs, in bytes read: keeps a million tiny files from one task
-_WAVES = 32
 
 
-def pack(files: Sequence[LogFile]) -> list[Split]:
+def pack(files: Sequence[LogFile], cores: int) -> list[Split]:
     """The files in splits of about equal work, the heaviest split first; the same files give the same splits.
 
-    A split is a thirty-second of the work, but from 64 to 128 MB: a small input does not pay for many tasks, each with a
-    tally of its own, and a large one has no task that outlives the others by much.
+    A split is a core's share of the work, but from 32 to 256 MB: a small input does not pay for many tasks, each with a
+    tally of its own, and a large one has no task that outlives the others by much. Splits that take several rounds are as
+    many as fill the last round too.
+
+    Args:
+        files: the log files.
+        cores: how many tasks run at a time.
 
     >>> from flowspark.files import LogFile
-    >>> splits = pack([LogFile(name, size << 20) for name, size in [("a", 10), ("b", 70), ("c", 20), ("d", 10)]])
+    >>> splits = pack([LogFile(name, size << 20) for name, size in [("a", 10), ("b", 70), ("c", 20), ("d", 10)]], cores=2)
     >>> [[file.path for file in split] for split in splits]
     [['b'], ['c', 'a', 'd']]
     """
     work = sum(map(_weight, files))
-    target = min(max(work // _WAVES, _SMALLEST), _LARGEST)
-    count = min(len(files), -(-work // target))
+    count = -(-work // min(max(-(-work // cores), _SMALLEST), _LARGEST))
+    if count > cores:
+        count = -(-count // cores) * cores
+    count = min(len(files), count)
     heap = [(0, number) for number in range(count)]
     splits: list[Split] = [[] for _ in range(count)]
     for file in sorted(files, key=lambda file: (-file.size, file.path)):

@@ -107,7 +107,7 @@ def find(out: Path) -> None:
     from flowspark.splits import pack
 
     found = find_files(None, [_ROOT], "direct", select(DAY, (), (), ()))  # type: ignore[arg-type]  # it has no use for it
-    splits = [split_bytes(split) for split in pack(found.files)]
+    splits = [split_bytes(split) for split in pack(found.files, cores=2)]
     out.write_text(f"{len(found.files)} {len(splits)}")
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from flowspark import splits
 from flowspark.files import LogFile
-from flowspark.splits import Split, pack
+from flowspark.splits import Split
 
 MB = 1 << 20
 
@@ -19,6 +20,10 @@ MB = 1 << 20
 def files(*sizes: int) -> list[LogFile]:
     """Log files of these sizes, named so that their order by path is the order given."""
     return [LogFile(f"/logs/{number:07}.log", size) for number, size in enumerate(sizes)]
+
+
+def pack(given_files: list[LogFile], cores: int = 4) -> list[Split]:
+    return splits.pack(given_files, cores)
 
 
 def paths(splits: list[Split]) -> list[list[str]]:
@@ -82,39 +87,38 @@ def test_the_files_are_kept_as_they_were_listed():
 
 @given(SIZES)
 def test_the_heaviest_split_comes_first(sizes):
-    splits = pack(files(*sizes))
+    packed = pack(files(*sizes))
     # a file's weight is its bytes and a fixed cost, the same for all: of splits with as many files, the bytes decide
-    for one, other in pairwise(splits):
+    for one, other in pairwise(packed):
         assert bytes_of(one) >= bytes_of(other) or len(one) > len(other)
 
 
 def test_the_heaviest_split_need_not_hold_the_largest_file():
-    # 125 MB at 64 MB a split are two splits: 50, then 40, then 35 beside the lighter of them
-    assert paths(pack(files(50 * MB, 40 * MB, 35 * MB))) == [
+    # 125 MB for two cores are two splits: 50, then 40, then 35 beside the lighter of them
+    assert paths(pack(files(50 * MB, 40 * MB, 35 * MB), cores=2)) == [
         ["/logs/0000001.log", "/logs/0000002.log"],
         ["/logs/0000000.log"],
     ]
 
 
 def test_of_large_files_the_largest_is_a_split_of_its_own_and_comes_first():
-    # a split is 64 MB at least: each of these files is large enough for one
-    splits = pack(files(100 * MB, 900 * MB, 300 * MB, 600 * MB))
-    assert [bytes_of(split) // MB for split in splits] == [900, 600, 300, 100]
+    # 1,900 MB at 256 MB a split are more splits than files
+    packed = pack(files(100 * MB, 900 * MB, 300 * MB, 600 * MB))
+    assert [bytes_of(split) // MB for split in packed] == [900, 600, 300, 100]
 
 
 def test_the_work_is_shared_out_evenly():
-    splits = pack(files(*[10 * MB] * 640))
-    # 6,400 MB at 128 MB a split are about 50 splits of about 13 files
-    assert 45 <= len(splits) <= 55
-    assert {len(split) for split in splits} <= {12, 13}
+    packed = pack(files(*[10 * MB] * 640))
+    # 6,400 MB, and 160 for opening the files, at 256 MB a split are 26, and four cores have 28
+    assert Counter(len(split) for split in packed) == {23: 24, 22: 4}
 
 
 def test_small_files_fill_up_the_splits_beside_a_large_one():
-    splits = pack(files(1000 * MB, *[MB] * 1000))
-    # 2,000 MB, and 250 for opening 1,001 files: at 64 to 128 MB a split, 18 to 36 of them
-    assert 18 <= len(splits) <= 36
-    assert paths(splits)[0] == ["/logs/0000000.log"]
-    sizes = [bytes_of(split) for split in splits[1:]]
+    packed = pack(files(1000 * MB, *[MB] * 1000))
+    # 2,000 MB, and 250 for opening 1,001 files: at 256 MB a split 9, and four cores have 12
+    assert len(packed) == 12
+    assert paths(packed)[0] == ["/logs/0000000.log"]
+    sizes = [bytes_of(split) for split in packed[1:]]
     assert max(sizes) - min(sizes) <= MB
 
 
@@ -123,40 +127,43 @@ def test_small_files_fill_up_the_splits_beside_a_large_one():
     [
         ([100] * 10, 1),
         ([MB] * 6, 1),
-        ([MB] * 60, 2),
-        ([20 * MB] * 3, 1),
+        ([MB] * 60, 3),
+        ([20 * MB] * 3, 2),
     ],
 )
 def test_a_small_input_does_not_pay_for_many_tasks(sizes, most):
-    assert len(pack(files(*sizes))) <= most
+    assert len(pack(files(*sizes), cores=64)) <= most
 
 
-def test_an_input_of_some_size_keeps_many_workers_busy():
-    # 3,200 MB, and 160 for opening 640 files: a thirty-second of it is 105 MB
-    assert 30 <= len(pack(files(*[5 * MB] * 640))) <= 34
+@pytest.mark.parametrize("cores", [16, 100])
+def test_an_input_of_some_size_has_a_split_for_every_core(cores):
+    # 3,200 MB, and 160 for opening 640 files: 210 MB or 34 MB a core
+    assert len(pack(files(*[5 * MB] * 640), cores)) == cores
 
 
-def test_a_large_input_has_no_split_that_outlives_the_others():
-    splits = pack(files(*[64 * MB] * 1600))
-    # 100 GB at most 128 MB a split are at least 800 splits, of one or two files
-    assert len(splits) >= 800
-    assert max(len(split) for split in splits) <= 2
+@pytest.mark.parametrize("cores", [1, 3, 64, 500])
+def test_a_large_input_has_no_split_that_outlives_the_others(cores):
+    packed = pack(files(*[64 * MB] * 1600), cores)
+    # 100 GB at most 256 MB a split are at least 400 splits, of four files at most; the last round is a full one
+    assert len(packed) >= 400
+    assert max(len(split) for split in packed) <= 4
+    assert len(packed) % cores == 0
 
 
 def test_very_many_tiny_files_are_not_one_task():
-    splits = pack(files(*[100] * 100_000))
+    packed = pack(files(*[100] * 100_000))
     # 10 MB of bytes alone: it is the cost of opening, a quarter of a megabyte each, that spreads them out;
-    # at 128 MB a split that is about 500 files, and a million of them are more than 1,000 splits
-    assert max(len(split) for split in splits) < 1000
+    # at 256 MB a split that is about 1,000 files, and a million of them are about 1,000 splits
+    assert max(len(split) for split in packed) <= 1024
 
 
 def test_empty_files_cost_something_too():
-    assert len(pack(files(*[0] * 10_000))) > 10
+    assert len(pack(files(*[0] * 10_000))) >= 10
 
 
 def test_files_of_one_size_are_dealt_out_by_path():
     forward = files(*[100 * MB] * 8)
     backward = forward[::-1]
     random.Random(1).shuffle(backward)
-    # each file is large enough for a split of its own; equal splits are in the order of their paths
-    assert paths(pack(backward)) == [[file.path] for file in forward]
+    # a split for each of eight cores; equal splits are in the order of their paths
+    assert paths(pack(backward, cores=8)) == [[file.path] for file in forward]
