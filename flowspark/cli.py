@@ -105,9 +105,9 @@ def _run(settings: Settings, *, debug: bool) -> None:
         raise FlowsparkError("pyspark is missing; pip install 'flowspark[spark]', or run with spark-submit") from error
     with session.spark_session(debug=debug) as spark:
         result = pipeline.run(spark, settings)
-    for warning in report.warnings(result.summary):
-        log.warning("%s", warning)
-    _show(report.tables(result), json.dumps(result.summary, ensure_ascii=False))
+        for warning in report.warnings(result.summary):
+            log.warning("%s", warning)
+        _show(report.tables(result), json.dumps(result.summary, ensure_ascii=False))  # Spark takes a second to stop
 
 
 def _show(*texts: str) -> None:

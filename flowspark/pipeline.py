@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -142,8 +143,7 @@ def publish(
     """Replaces the interval's results by those of a stored scan; the summary is taken back first, and written last."""
     output = this.output
     replaced = output.withdraw_summary()
-    publish_tables(output, stored, books, this.lookup)
-    tags, ports = output.top(TAG_COUNTS), output.top(PORT_PROTOCOL_COUNTS)
+    tags, ports = publish_tables(output, stored, books, this.lookup)
     still_ours()
     finished = datetime.now(UTC)
     identity = {"run_id": this.run_id, "started": _text(this.started), "finished": _text(finished), "scan": folder}
@@ -153,8 +153,8 @@ def publish(
     return Result(summary, (tags, ports))
 
 
-def publish_tables(output: Output, stored: DataFrame, books: Books, lookup: Lookup) -> None:
-    """Counts the stored tallies, and replaces the interval's four tables."""
+def publish_tables(output: Output, stored: DataFrame, books: Books, lookup: Lookup) -> tuple[Top, Top]:
+    """Counts the stored tallies, and replaces the interval's four tables; the top of the two results."""
     tallies = (
         stored.select(F.inline("tally"))
         .groupBy("dstport", "protocol")
@@ -162,10 +162,27 @@ def publish_tables(output: Output, stored: DataFrame, books: Books, lookup: Look
         .withColumn("log_status", F.lit("OK"))  # only flows are tallied
     )
     table = lookup_frame(stored.sparkSession, lookup)
-    output.publish(TAG_COUNTS, tallies.transform(tag_flows, table).transform(count_tags, "flows"), tag_order())
-    output.publish(PORT_PROTOCOL_COUNTS, tallies.transform(count_port_protocols, "flows"), port_order())
-    output.publish(REJECTS, rejects_of(stored, books), [F.asc("file"), F.asc("line")])
-    output.publish(FILES, files_of(stored, books), [F.asc("path")])
+
+    def tags() -> Top:
+        output.publish(TAG_COUNTS, tallies.transform(tag_flows, table).transform(count_tags, "flows"), tag_order())
+        return output.top(TAG_COUNTS)
+
+    def ports() -> Top:
+        output.publish(PORT_PROTOCOL_COUNTS, tallies.transform(count_port_protocols, "flows"), port_order())
+        return output.top(PORT_PROTOCOL_COUNTS)
+
+    def rejects() -> None:
+        output.publish(REJECTS, rejects_of(stored, books), [F.asc("file"), F.asc("line")])
+
+    def files() -> None:
+        output.publish(FILES, files_of(stored, books), [F.asc("path")])
+
+    with ThreadPoolExecutor() as pool:  # side by side: most of the time that a small table takes is its planning
+        tops = pool.submit(tags), pool.submit(ports)
+        others = pool.submit(rejects), pool.submit(files)
+    for done in others:
+        done.result()
+    return tops[0].result(), tops[1].result()
 
 
 def summarise(books: Books, lookup: Lookup, settings: Settings, untagged: int) -> dict[str, Any]:

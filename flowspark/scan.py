@@ -53,7 +53,8 @@ def _map_files(
 def splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
     """A row a split, each in a task of its own."""
     rows = [(split_bytes(split),) for split in pack(files, _cores(spark))]
-    return spark.createDataFrame(rows, "files binary").coalesce(1).repartition(max(len(rows), 1))
+    frame = spark.createDataFrame(rows, "files binary").coalesce(1)
+    return frame.repartition(len(rows)) if len(rows) > 1 else frame
 
 
 def _cores(spark: SparkSession) -> int:

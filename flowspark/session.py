@@ -14,6 +14,7 @@ import pyspark
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from flowspark.archive import ClassArchive
 from flowspark.aws import s3_endpoint
 from flowspark.errors import FlowsparkError
 
@@ -29,14 +30,16 @@ _LOCAL = {
     "spark.ui.enabled": "false",  # nobody looks at it, and it takes a second to start
     "spark.sql.shuffle.partitions": "4",  # what is shuffled are tallies, a few MB
     "spark.sql.catalogImplementation": "in-memory",  # no Hive
-    # a short run ends before the JVM's second compiler and its parallel collector pay for themselves
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.adaptive.enabled": "false",  # nothing to adapt: it plans again after every shuffle of those few MB
     # a person's credentials are in a profile as a rule, where S3A alone does not look; this is all of the AWS SDK's chain,
     # of the SDK that goes with the Hadoop in Spark's wheel
     "spark.hadoop.fs.s3a.aws.credentials.provider": "com.amazonaws.auth.DefaultAWSCredentialsProviderChain"
     if pyspark.__version__.startswith("3.")
     else "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
 }
+
+# a short run ends before the JVM's second compiler and its parallel collector pay for themselves
+_LOCAL_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @contextmanager
@@ -52,11 +55,15 @@ def spark_session(*, debug: bool) -> Iterator[SparkSession]:
     if active is not None:
         yield active
         return
-    spark = _create(debug=debug)
+    local = "PYSPARK_GATEWAY_PORT" not in os.environ and "SPARK_REMOTE" not in os.environ  # else Java is there already
+    archive = ClassArchive(Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent)) if local else None
+    spark = _create(f"{_LOCAL_JAVA} {archive.options}" if archive else None, debug=debug)
     try:
         yield spark
     finally:
         spark.stop()
+        if archive:
+            archive.keep(spark.sparkContext._gateway.proc)  # type: ignore[union-attr]  # pyspark sets it beside its class
 
 
 def s3_confs(environment: Mapping[str, str]) -> dict[str, str]:
@@ -77,12 +84,12 @@ def s3_confs(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _create(*, debug: bool) -> SparkSession:
+def _create(java_options: str | None, *, debug: bool) -> SparkSession:
+    """A session; with options for Java it is a local one."""
     builder = SparkSession.builder.appName("flowspark")
-    by_submit = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has made the JVM, with the master that it was given
-    if not by_submit and "SPARK_REMOTE" not in os.environ:
+    if java_options is not None:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        for name, value in _LOCAL.items():
+        for name, value in (_LOCAL | {"spark.driver.extraJavaOptions": java_options}).items():
             builder = builder.config(name, value)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the workers need this environment's pyarrow
     builder = builder.config("spark.ui.showConsoleProgress", str(sys.stderr.isatty()).lower())

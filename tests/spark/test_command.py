@@ -11,8 +11,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pyspark
 import pytest
 
+from flowspark.archive import ClassArchive
 from tests.logs import SKIPDATA, flow, log, write
 from tests.spark.job import published_summary, read_csv
 
@@ -160,3 +162,14 @@ def test_version_and_help_need_no_spark(tmp_path):
         run = start(flag, cwd=tmp_path)
         assert run.returncode == 0
         assert text in run.stdout
+
+
+def test_a_broken_archive_of_javas_classes_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    wanted = ClassArchive(Path(pyspark.__file__).parent).options  # to be written where there is none
+    archive = Path(wanted.split("=", 1)[1].split('"')[0]).with_suffix(".jsa")
+    write(archive, b"no archive")
+    run = start(*job(tmp_path, log(flow(443))))
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout.splitlines()[-1])["tagged"] == 1
+    assert archive.read_bytes() == b"no archive"
