@@ -3,8 +3,8 @@
     scripts/bench/run start [--rounds 5]
 
 `session` starts Spark, runs one trivial mapInArrow, and prints; `job` is the whole job on the bundled sample. Each as Spark
-comes, and as flowspark starts it in local mode: with Java's flags for short runs, and with its class archive, which the first
-run writes. The result is there when the last line is printed; after that Spark takes a second to stop.
+comes, and as flowspark starts it in local mode: with Java's flags for short runs, and with its class archive, which the
+first run writes. The result is there when the last line is printed; after that Spark takes a second to stop.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def run(command: list[str], env: dict[str, str]) -> tuple[float, float]:
     """Seconds until the last line, and until the end."""
     begun = last = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | env
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYSPARK_PYTHON": sys.executable} | env,
     ) as process:
         assert process.stdout
         for _ in process.stdout:
