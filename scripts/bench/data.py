@@ -88,11 +88,22 @@ def _write(place: Path, name: str, number: int, records: int) -> Counter[tuple[i
     draw = np.random.default_rng([SEED, number])
     truth: Counter[tuple[int, int]] = Counter()
     path = place / "logs" / f"{number:06}.log{'.gz' if case.gzipped else ''}"
-    with gzip.open(path, "wb", compresslevel=6) if case.gzipped else path.open("wb") as out:
-        out.write((" ".join(case.layout) + case.end).encode())
-        for first in range(0, records, _CHUNK):
-            out.write(_lines(draw, case, min(_CHUNK, records - first), truth))
+    with path.open("wb") as out:
+        out.write(_packed(case, (" ".join(case.layout) + case.end).encode()))
+        times = records // MILLION if case.per_file > MILLION else 0
+        if times:  # one large file: the same million records again and again, as members of their own where it is gzip
+            counts: Counter[tuple[int, int]] = Counter()
+            million = _packed(case, b"".join(_lines(draw, case, _CHUNK, counts) for _ in range(MILLION // _CHUNK)))
+            truth.update({key: times * flows for key, flows in counts.items()})
+            for _ in range(times):
+                out.write(million)
+        left = records - times * MILLION
+        out.write(_packed(case, b"".join(_lines(draw, case, min(_CHUNK, left - n), truth) for n in range(0, left, _CHUNK))))
     return truth
+
+
+def _packed(case: Case, data: bytes) -> bytes:
+    return gzip.compress(data, 6, mtime=0) if case.gzipped and data else data
 
 
 def _lines(draw: np.random.Generator, case: Case, count: int, truth: Counter[tuple[int, int]]) -> bytes:

@@ -1,4 +1,4 @@
-"""The benchmark: each engine on each case at two sizes or more, interleaved, and what a million more records cost."""
+"""The benchmark: each engine on each case at some sizes, interleaved; what a million more records cost, size by size."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import data
@@ -47,8 +48,10 @@ def main() -> None:
                     cost = _run(name, case, place, flags)
                     costs[name][size].append(cost)
                     print(f"{case} {size:,} round {number + 1} {name}: {cost}", file=sys.stderr)
-        results[case] = {name: _marginal(costs[name]) for name in engines}
-        print(_table(case, flags.records, results[case]), flush=True)
+        for small, large in pairwise(flags.records) if len(flags.records) > 1 else [(0, flags.records[0])]:
+            title = f"{case}: from {small:,} to {large:,} records"
+            results[title] = {name: _marginal(costs[name], small, large) for name in engines}
+            print(_table(title, results[title]), flush=True)
     about = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "cores": flags.cores,
@@ -117,13 +120,12 @@ def _published(output: Path) -> list[list[int]]:
         return sorted([int(r["dstport"]), numbers[r["protocol"]], int(r["count"])] for r in rows)
 
 
-def _marginal(costs: Costs) -> Numbers:
-    """Seconds of each further million records, between the smallest and the largest size; then the largest run's own."""
-    small, large = min(costs), max(costs)
-    millions = (large - small) / data.MILLION or large / data.MILLION
-    first, last = _median(costs[small]), _median(costs[large])
-    base = first if large > small else dict.fromkeys(first, 0.0)
-    more = {f"{kind}_a_million": (last[kind] - base[kind]) / millions for kind in ("cpu", "wall")}
+def _marginal(costs: Costs, small: int, large: int) -> Numbers:
+    """Seconds of each further million records between two sizes; then the larger run's own."""
+    last = _median(costs[large])
+    first = _median(costs[small]) if small else dict.fromkeys(last, 0.0)
+    millions = (large - small) / data.MILLION
+    more = {f"{kind}_a_million": (last[kind] - first[kind]) / millions for kind in ("cpu", "wall")}
     return more | last
 
 
@@ -131,12 +133,12 @@ def _median(costs: Sequence[measure.Cost]) -> Numbers:
     return {kind: statistics.median(asdict(cost)[kind] for cost in costs) for kind in ("wall", "cpu", "peak", "worker")}
 
 
-def _table(case: str, sizes: Sequence[int], rows: dict[str, Numbers]) -> str:
+def _table(title: str, rows: dict[str, Numbers]) -> str:
     """Markdown."""
     others = [name for name in ("duckdb", "polars") if name in rows]
     heads = ["CPU s / M", *(f"x {name}" for name in others), "wall s / M", "CPU s", "wall s", "peak MB", "worker MB"]
     lines = [
-        f"\n{case}: from {min(sizes):,} to {max(sizes):,} records\n",
+        f"\n{title}\n",
         "| " + " | ".join(["", *heads]) + " |",
         "|" + "---|" * (len(heads) + 1),
     ]
