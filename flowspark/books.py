@@ -32,7 +32,8 @@ class Books:
         layouts: how many files that were read have each layout.
         bad_files: path and error of each file that could not be read to its end.
         vanished: the bad files among them that left no audit: Spark's reader could not hand them over.
-        unbalanced: files whose own lines do not add up.
+        unbalanced: files whose own lines do not add up, or of which a piece is missing.
+        cut: the files table's row of each file that was read in pieces, by path.
     """
 
     listed: int = 0
@@ -44,6 +45,7 @@ class Books:
     bad_files: dict[str, str] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
     unbalanced: list[str] = field(default_factory=list)
+    cut: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def rejected(self) -> int:
@@ -88,7 +90,7 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
     without_ports = F.filter("tally", lambda count: count["dstport"].isNull() | count["protocol"].isNull())
     rows = (
         scan.where(F.col("reject").isNull())
-        .groupBy("file.status", "file.layouts")
+        .groupBy("file.status", "file.layouts", is_piece(F.col("file")).alias("piece"))
         .agg(
             *(F.sum(f"file.{name}").alias(name) for name in counted),
             F.count(F.lit(1)).alias("rows"),
@@ -101,14 +103,41 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
     for row in rows:
         if row["status"] is None:
             books.tallied, books.flows_without_ports = row["tallied"], row["without_ports"]
-        elif row["status"] == READ:
+        elif row["status"] == READ and not row["piece"]:
             books.files += row["rows"]
             books.totals.update({name: row[name] for name in counted})
             books.layouts.update(dict.fromkeys(row["layouts"], row["rows"]))
-    audits = sum(row["rows"] for row in rows if row["status"] is not None)
-    if audits < len(listed) or any(row["status"] == SKIPPED or row["unbalanced"] for row in rows):
-        _read_faults(books, scan.where(F.col("file").isNotNull()).select("file.*"), listed, why_unread)
+    audits = scan.where(F.col("file").isNotNull())
+    if any(row["piece"] for row in rows):
+        _add_up_pieces(books, audits.where(is_piece(F.col("file"))).select("file.*"), counted)
+    seen = len(books.cut) + sum(row["rows"] for row in rows if row["status"] is not None and not row["piece"])
+    if seen < len(listed) or any(row["status"] == SKIPPED or row["unbalanced"] for row in rows):
+        _read_faults(books, audits.select("file.*"), listed, why_unread)
     return books
+
+
+def is_piece(file: Column) -> Column:
+    """Whether a scan's audit is of a piece of a file only."""
+    return (file["start"] > 0) | (file["stop"] < file["size"])
+
+
+def _add_up_pieces(books: Books, audits: DataFrame, counted: Sequence[str]) -> None:
+    """The files that were read in pieces: of each one audit, as if it had been read whole."""
+    for row in audits.orderBy("path", "start").toLocalIterator():
+        nothing = {"stop": 0, "layouts": []} | dict.fromkeys(counted, 0)
+        file = books.cut.setdefault(row["path"], row.asDict() | nothing)
+        file["stop"] = row["stop"] if file["stop"] == row["start"] else -1
+        file["layouts"] = list(dict.fromkeys([*file["layouts"], *row["layouts"]]))
+        file.update({name: file[name] + row[name] for name in counted})
+        if file["status"] == READ:
+            file["status"], file["error"] = row["status"], row["error"]
+    for path, file in books.cut.items():
+        if file["status"] == READ:
+            books.files += 1
+            books.totals.update({name: file[name] for name in counted})
+            books.layouts.update(file["layouts"])
+            if file["stop"] != file["size"]:
+                books.unbalanced.append(path)
 
 
 def _total(tally: Column) -> Column:
@@ -120,10 +149,10 @@ def _total(tally: Column) -> Column:
 def _read_faults(books: Books, audits: DataFrame, listed: Sequence[str], why_unread: Callable[[str], str]) -> None:
     """Bad files, files that do not balance, and those that Spark's reader could not hand over: they left no audit."""
     seen = set()
-    for row in audits.orderBy("path").toLocalIterator():
+    for row in audits.orderBy("path", "start").toLocalIterator():
         seen.add(row["path"])
         if row["status"] == SKIPPED:
-            books.bad_files[row["path"]] = row["error"]
+            books.bad_files.setdefault(row["path"], row["error"])
         elif row["lines"] != sum(row[name] for name in (*KINDS[1:], *REJECT_REASONS)):
             books.unbalanced.append(row["path"])
     books.vanished = [path for path in listed if path not in seen]
@@ -136,7 +165,7 @@ def check_files(books: Books, on_bad_file: str) -> None:
     """That all files were read to their end, or may be left out.
 
     Raises:
-        InputError: bad files under `fail`, or every file is bad; each is named.
+        InputError: bad files under `fail`, every file is bad, or other pieces of a bad file were read; each is named.
     """
     if not books.bad_files:
         return
@@ -146,6 +175,12 @@ def check_files(books: Books, on_bad_file: str) -> None:
         raise InputError(
             f"{len(named)} of {books.listed} file(s) cannot be used; mend or remove them, or leave them out whole with "
             f"--on-bad-file skip:\n  {shown}"
+        )
+    torn = [f"{path}: {error}" for path, error in books.bad_files.items() if path in books.cut]
+    if torn:
+        raise InputError(
+            f"{len(torn)} large file(s) could be read in part alone, and no file is counted in part; run again:\n  "
+            + "\n  ".join(torn)
         )
     if len(named) == books.listed:
         raise InputError(f"not one of the {books.listed} file(s) can be used; check --input and --layout:\n  {shown}")

@@ -8,22 +8,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from flowspark.errors import UsageError, did_you_mean
+from flowspark.layouts import Layout
 
 READERS = ("auto", "direct", "spark")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _GLOB = str.maketrans({char: f"\\{char}" for char in "\\*?[]{}"})
 
 
+class Piece(NamedTuple):
+    """Whole lines of a plain file that is read in pieces, side by side.
+
+    Attributes:
+        start: the position of the first byte.
+        stop: the position after the last byte; the last piece ends where the file does.
+        first_line: the number, in the file, of the first line.
+        layout: the one in force at the start.
+    """
+
+    start: int
+    stop: int
+    first_line: int
+    layout: Layout
+
+
 @dataclass(frozen=True, slots=True)  # there may be a million of them
 class LogFile:
-    """A log file as listed: its path or URI, its bytes, and when it was last changed (ISO 8601, UTC)."""
+    """A log file as listed: its path or URI, its bytes, and when it was last changed (ISO 8601, UTC); or a piece of it."""
 
     path: str
     size: int
     modified: str | None = None
+    piece: Piece | None = None
 
 
 @lru_cache(1 << 17)  # the seconds of a day: a million files share their texts

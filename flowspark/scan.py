@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,14 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark.decode.batches import METADATA, UNKNOWN_FIELDS, arrow_schema
 from flowspark.decode.split import SCAN_SCHEMA, Source, binary_sources, listed_sources, read_split, scan_split, split_bytes
+from flowspark.decode.survey import SURVEY_SCHEMA, Span, opening_layout, survey
 from flowspark.errors import UsageError, did_you_mean
 from flowspark.fields import FIELDS, column_name, field_name, fields_of_version
 from flowspark.files import LogFile
 from flowspark.find import LogFiles, find_files
 from flowspark.keys import select
 from flowspark.layouts import Layout, parse_layout
-from flowspark.splits import pack
+from flowspark.splits import pack, pieces, ranges, too_large
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ROUNDS = 4  # tasks for each core in a survey: none outlives the others by much
+
 
 def scan_files(spark: SparkSession, found: LogFiles, given: Layout | None) -> DataFrame:
     """The scan: one pass over all files, as rows of `tally`, `file` or `reject`, of which one is set (decode/split.py)."""
@@ -34,11 +38,15 @@ def scan_files(spark: SparkSession, found: LogFiles, given: Layout | None) -> Da
     def decode(sources: Iterator[Source]) -> Batches:
         return scan_split(sources, given)
 
-    return _map_files(spark, found, decode, SCAN_SCHEMA)
+    return _map_files(spark, found, given, decode, SCAN_SCHEMA)
 
 
 def _map_files(
-    spark: SparkSession, found: LogFiles, decode: Callable[[Iterator[Source]], Batches], schema: pa.Schema
+    spark: SparkSession,
+    found: LogFiles,
+    given: Layout | None,
+    decode: Callable[[Iterator[Source]], Batches],
+    schema: pa.Schema,
 ) -> DataFrame:
     direct = found.binary is None
     open_sources = listed_sources if direct else binary_sources
@@ -46,8 +54,28 @@ def _map_files(
     def run(batches: Batches) -> Batches:
         return decode(open_sources(batches))
 
-    frame = splits_frame(spark, found.files) if found.binary is None else found.binary
+    frame = splits_frame(spark, cut_files(spark, found.files, given)) if found.binary is None else found.binary
     return frame.mapInArrow(run, from_arrow_schema(schema))
+
+
+def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | None) -> list[LogFile]:
+    """The files, with pieces in place of those that are too large for one task; a job of its own surveys these.
+
+    A file that is gzip, or odd in any way, stays whole.
+    """
+    cores = _cores(spark)
+    layouts = {file: layout for file in too_large(files, cores) if (layout := opening_layout(file, given))}
+    rows = [(file.path, file.size, *span) for file in layouts for span in ranges(file)]
+    if not rows:
+        return list(files)
+    frame = spark.createDataFrame(rows, "path string, size long, start long, stop long")
+    frame = frame.coalesce(1).repartition(min(len(rows), _ROUNDS * cores))
+    spans: dict[str, list[Span]] = defaultdict(list)
+    for path, start, stop, lines, layout in sorted(frame.mapInArrow(survey, from_arrow_schema(SURVEY_SCHEMA)).collect()):
+        spans[path].append(Span(start, stop, lines, tuple(layout) if layout else None))
+    cut = {file: pieces(file, layout, spans[file.path]) for file, layout in layouts.items()}
+    log.info("%s large file(s) are read in %s piece(s)", len(cut), f"{sum(map(len, cut.values())):,}")
+    return [part for file in files for part in cut.get(file, [file])]
 
 
 def splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
@@ -123,7 +151,7 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
 
     selection = select(interval, accounts, regions, flow_log_ids)
     found = find_files(spark, [inputs] if isinstance(inputs, str) else inputs, reader, selection)
-    return _map_files(spark, found, decode, arrow_schema(names))
+    return _map_files(spark, found, given, decode, arrow_schema(names))
 
 
 def _check_columns(names: Sequence[str]) -> None:

@@ -1,31 +1,74 @@
-"""Pack log files into splits: one split, one task."""
+"""Pack log files into splits, one split a task; those that are too large for one task are cut into pieces first."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
-from flowspark.files import LogFile
+from flowspark.decode.survey import Span
+from flowspark.files import LogFile, Piece
+from flowspark.layouts import Layout
 
 Split = list[LogFile]
 
 _MEGABYTE = 1 << 20
 _SMALLEST, _LARGEST = 32 * _MEGABYTE, 256 * _MEGABYTE
 _OPENING = _MEGABYTE // 4  # what opening a file costs, in bytes read: keeps a million tiny files from one task
+_RANGE = 32 * _MEGABYTE
+
+
+def too_large(files: Sequence[LogFile], cores: int) -> list[LogFile]:
+    """The files that would keep one core busy while others have nothing left to do: larger than any split, and than a
+    quarter of a core's share of the work. They are never more than four for each core.
+
+    >>> too_large([LogFile("a", 10 << 30), LogFile("b", 1 << 30)], cores=2)
+    [LogFile(path='a', size=10737418240, modified=None, piece=None)]
+    """
+    if cores == 1:
+        return []
+    share = sum(map(_weight, files)) // cores
+    return [file for file in files if file.size > max(_LARGEST, share // 4)]
+
+
+def ranges(file: LogFile) -> list[tuple[int, int]]:
+    """A file's bytes in ranges of equal size, but for the last: start and stop of each."""
+    return list(pairwise([*range(0, file.size, _RANGE), file.size]))
+
+
+def pieces(file: LogFile, layout: Layout, spans: Sequence[Span]) -> list[LogFile]:
+    """The pieces of a file, made of all that was found in its ranges, in order; the file itself if there are not two.
+
+    A piece knows its first line's number and the layout in force there from the spans before it.
+
+    Args:
+        file: the file.
+        layout: that of its first records.
+        spans: its lines.
+    """
+    if [0, *(span.stop for span in spans)] != [*(span.start for span in spans), file.size]:
+        return [file]  # it was changed meanwhile
+    line, cut = 1, []
+    for span in spans:
+        if span.lines:
+            cut.append(replace(file, piece=Piece(span.start, span.stop, line, layout)))
+        line += span.lines
+        layout = span.layout or layout
+    return cut if len(cut) > 1 else [file]
 
 
 def pack(files: Sequence[LogFile], cores: int) -> list[Split]:
-    """The files in splits of about equal work, the heaviest split first; the same files give the same splits.
+    """The files and pieces in splits of about equal work, the heaviest split first; the same files give the same splits.
 
     A split is a core's share of the work, but from 32 to 256 MB: a small input does not pay for many tasks, each with a
     tally of its own, and a large one has no task that outlives the others by much. Splits that take several rounds are as
     many as fill the last round too.
 
     Args:
-        files: the log files.
+        files: the log files, and pieces of such.
         cores: how many tasks run at a time.
 
-    >>> from flowspark.files import LogFile
     >>> splits = pack([LogFile(name, size << 20) for name, size in [("a", 10), ("b", 70), ("c", 20), ("d", 10)]], cores=2)
     >>> [[file.path for file in split] for split in splits]
     [['b'], ['c', 'a', 'd']]
@@ -37,7 +80,7 @@ def pack(files: Sequence[LogFile], cores: int) -> list[Split]:
     count = min(len(files), count)
     heap = [(0, number) for number in range(count)]
     splits: list[Split] = [[] for _ in range(count)]
-    for file in sorted(files, key=lambda file: (-file.size, file.path)):
+    for file in sorted(files, key=lambda file: (-_weight(file), file.path, file.piece or ())):
         load, number = heap[0]
         splits[number].append(file)
         heapq.heapreplace(heap, (load + _weight(file), number))
@@ -46,4 +89,4 @@ def pack(files: Sequence[LogFile], cores: int) -> list[Split]:
 
 
 def _weight(file: LogFile) -> int:
-    return file.size + _OPENING
+    return (file.piece.stop - file.piece.start if file.piece else file.size) + _OPENING

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from flowspark.aws import default_region, s3_endpoint
@@ -40,8 +40,8 @@ class Storage(Protocol):
             InputError: as for `level`.
         """
 
-    def open(self, path: str) -> IO[bytes]:
-        """A file's bytes.
+    def open(self, path: str, start: int = 0, stop: int | None = None) -> IO[bytes]:
+        """A file's bytes, or those from one position to another.
 
         Raises:
             BadFile: it cannot be opened.
@@ -99,13 +99,15 @@ class Local:
         for name in folders:
             yield from self._below(f"{folder.rstrip('/')}/{name}", above | {real})
 
-    def open(self, path: str) -> IO[bytes]:
+    def open(self, path: str, start: int = 0, stop: int | None = None) -> IO[bytes]:
         try:
-            return io.FileIO(path)
+            file = io.FileIO(path)
+            file.seek(start)
         except FileNotFoundError as error:
             raise BadFile(DANGLING if Path(path).is_symlink() else VANISHED) from error
         except OSError as error:
             raise BadFile(f"cannot be opened: {error.strerror}") from error
+        return file if stop is None else cast("IO[bytes]", _Part(file, stop - start))
 
     def exists(self, path: str) -> bool:
         return os.path.lexists(path)
@@ -119,6 +121,25 @@ class Local:
             shutil.rmtree(path)
         else:
             Path(path).unlink(missing_ok=True)
+
+
+class _Part(io.RawIOBase):
+    """The next bytes of a file, so many at most."""
+
+    def __init__(self, file: io.FileIO, most: int) -> None:
+        self._file, self._left = file, most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, memory: Any) -> int:
+        count = self._file.readinto(memoryview(memory)[: self._left])
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -170,12 +191,13 @@ class S3:
             if info.is_file and not any(map(hidden, info.path[start:].strip("/").split("/"))):
                 yield self._file(info)
 
-    def open(self, path: str) -> IO[bytes]:
+    def open(self, path: str, start: int = 0, stop: int | None = None) -> IO[bytes]:
+        from pyarrow import BufferedInputStream
+
         try:
-            # as it is: pyarrow would decompress by the name, and the first bytes decide
-            stream: IO[bytes] = self._fs(path).open_input_stream(
-                self._bare(path), compression=None, buffer_size=_READ_AHEAD
-            )
+            file = self._fs(path).open_input_file(self._bare(path))
+            end = file.size() if stop is None else stop
+            stream: IO[bytes] = BufferedInputStream(file.get_stream(start, end - start), _READ_AHEAD)
         except FileNotFoundError as error:
             raise BadFile(VANISHED) from error
         except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
-from flowspark.books import KINDS, Books
+from flowspark.books import KINDS, Books, is_piece
 from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED
 from flowspark.tagging import protocol_order
 
@@ -21,16 +21,24 @@ def rejects_of(scan: DataFrame, books: Books) -> DataFrame:
 
 def files_of(scan: DataFrame, books: Books) -> DataFrame:
     """The files table: one row a file, with its own books."""
-    files = scan.where(F.col("file").isNotNull()).select("file.*")
+    audits = scan.where(F.col("file").isNotNull())
+    files = (audits.where(~is_piece(F.col("file"))) if books.cut else audits).select("file.*")
     rejected = sum((F.col(reason) for reason in REJECT_REASONS[1:]), F.col(REJECT_REASONS[0]))
     layout = F.when(F.size("layouts") > 0, F.concat_ws(" | ", "layouts"))
     table = files.select(
         "path", "size", "modified", "status", "error", layout.alias("layout"), *KINDS, rejected.alias("rejected")
     )
-    if not books.vanished:
-        return table
-    gone = [(path, None, None, SKIPPED, books.bad_files[path], None, *[0] * 7) for path in books.vanished]
-    return table.unionByName(scan.sparkSession.createDataFrame(gone, table.schema))
+    others = [(path, None, None, SKIPPED, books.bad_files[path], None, *[0] * 7) for path in books.vanished]
+    others += [
+        (
+            *(file[name] for name in ("path", "size", "modified", "status", "error")),
+            " | ".join(file["layouts"]),
+            *(file[kind] for kind in KINDS),
+            sum(file[reason] for reason in REJECT_REASONS),
+        )
+        for file in books.cut.values()
+    ]
+    return table.unionByName(scan.sparkSession.createDataFrame(others, table.schema)) if others else table
 
 
 def tag_order() -> list[Column]:

@@ -32,6 +32,9 @@ Words = npt.NDArray[np.uint64]
 LINE_LIMIT = 1 << 20
 """The longest line, in bytes without its line end, that a flow log can have (design rule 10)."""
 
+GZIP = b"\x1f\x8b"
+"""The first bytes of a gzip file."""
+
 _BLOCK = 1 << 20  # at most as long as a line may be: then only a block's first line can be too long
 _KEPT = 24 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -97,14 +100,24 @@ class Counted(io.RawIOBase):
 
 
 @contextmanager
-def text_stream(raw: io.RawIOBase) -> Iterator[io.BufferedIOBase]:
-    """The file's text: decompressed when its first bytes are those of gzip, whatever its name is. Closes the file."""
+def text_stream(raw: io.RawIOBase, *, plain: bool = False) -> Iterator[io.BufferedIOBase]:
+    """The file's text: decompressed when its first bytes are those of gzip, whatever its name is, unless it is known to be
+    plain. Closes the file."""
     with io.BufferedReader(raw, 1 << 17) as stream:
-        yield _GzipFile(fileobj=stream, mode="rb") if stream.peek(2)[:2] == b"\x1f\x8b" else stream
+        yield _GzipFile(fileobj=stream, mode="rb") if not plain and stream.peek(2)[:2] == GZIP else stream
 
 
-def read_blocks(raw: IO[bytes], buffer: Buffer, size: int | None = None) -> Iterator[Block]:
+def read_blocks(
+    raw: IO[bytes], buffer: Buffer, size: int | None = None, start: int = 0, stop: int | None = None
+) -> Iterator[Block]:
     """The blocks of a binary file, plain or gzip (any number of members; zero bytes after the last are padding).
+
+    Args:
+        raw: the file, or its bytes from `start` to `stop`.
+        buffer: the memory to read into.
+        size: the bytes that the whole file was listed with; None does not ask.
+        start: where, in the file, the bytes start; with a line, and only a file's very start has a BOM or is gzip.
+        stop: where they end; None is the file's end.
 
     Raises:
         BadFile: cut or corrupt gzip, a read error, a line longer than 1 MiB, or other than `size` bytes in the file.
@@ -115,9 +128,9 @@ def read_blocks(raw: IO[bytes], buffer: Buffer, size: int | None = None) -> Iter
     begun = False
     counted = Counted(raw)
     try:
-        with text_stream(counted) as stream:
+        with text_stream(counted, plain=start > 0) as stream:
             while count := stream.readinto(window[end : end + _BLOCK]):
-                if not begun and memory[1:4] == _BOM and count >= len(_BOM):
+                if not (begun or start) and memory[1:4] == _BOM and count >= len(_BOM):
                     first = len(_BOM)
                     memory[first] = _LF
                 begun = True
@@ -136,8 +149,9 @@ def read_blocks(raw: IO[bytes], buffer: Buffer, size: int | None = None) -> Iter
         raise BadFile(f"corrupt gzip ({error}); fetch the file again") from error
     except OSError as error:
         raise BadFile(f"cannot be read: {error.strerror or error}") from error
-    if size not in (None, counted.count):
-        raise BadFile(f"was changed after it was listed: it had {size:,} bytes, and now has {counted.count:,}; run again")
+    found = start + counted.count
+    if size is not None and found != (stop or size):
+        raise BadFile(f"was changed after it was listed: it had {size:,} bytes, and now has {found:,}; run again")
     if end > first + 1:
         if end - first - 1 > LINE_LIMIT:
             raise _too_long()

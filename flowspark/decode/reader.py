@@ -12,13 +12,16 @@ from flowspark.decode.numbers import REASONS
 from flowspark.decode.records import FLOW, NODATA, SKIPDATA, Records, evaluate, headers
 from flowspark.decode.tokens import first_line, line_end
 from flowspark.errors import BadFile
+from flowspark.files import Piece
 from flowspark.layouts import Layout, check_countable, header_layout, headerless_layout
 
 
 @dataclass
 class Audit:
-    """A file's own books: every line is counted once, in one of the six kinds (design rule 11)."""
+    """The books of a file, or of a piece from its first line on: every line is counted once, in one of the six kinds
+    (design rule 11)."""
 
+    first_line: int = 1
     lines: int = 0
     header: int = 0
     blank: int = 0
@@ -27,6 +30,11 @@ class Audit:
     skipdata: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     layouts: list[Layout] = field(default_factory=list)
+
+    @property
+    def next_line(self) -> int:
+        """The number, in the file, of the line after those that were counted."""
+        return self.first_line + self.lines
 
     @property
     def rejected(self) -> int:
@@ -61,22 +69,29 @@ def read_records(  # one call for all that decides how a file is read
     given: Layout | None = None,
     wanted: frozenset[str] = frozenset(),
     size: int | None = None,
+    *,
+    piece: Piece | None = None,
 ) -> Iterator[Records]:
     """The records of a binary file, some lines at a time; each is to be used up before the next is asked for.
 
     Args:
-        raw: the file, text or gzip.
+        raw: the file, text or gzip; or the bytes of a piece of it.
         audit: is filled as the records pass; complete when they end.
         buffer: the memory to read into.
         given: the layout to use when the file has no header of its own.
         wanted: the fields to read beside those that decide what a record is.
         size: the bytes that the file was listed with; None does not ask.
+        piece: which piece it is; None is the whole file.
 
     Raises:
         BadFile: the file cannot be read to its end, or is not a flow log (design rule 10).
     """
     layout: Layout | None = None
-    for whole in read_blocks(raw, buffer, size):
+    start, stop = 0, None
+    if piece:
+        start, stop, audit.first_line, layout = piece
+        audit.use(layout)
+    for whole in read_blocks(raw, buffer, size, start, stop):
         block = whole
         if layout is None:
             start, blank = first_line(block)
@@ -87,13 +102,13 @@ def read_records(  # one call for all that decides how a file is read
             layout, block = _first_layout(block.part(start, len(block.data) - 1), audit, given)
         if len(block.data) == 1:
             continue
-        records = evaluate(block, layout, wanted, audit.lines + 1)
+        records = evaluate(block, layout, wanted, audit.next_line)
         found = headers(records)
         for segment in _segments(block, records, found, wanted, audit) if found else [records]:
             audit.add(segment)
             yield segment
         layout = found[-1][1] if found else layout
-    if layout and not audit.header and not audit.flows + audit.nodata + audit.skipdata:
+    if layout and not piece and not audit.header and not audit.flows + audit.nodata + audit.skipdata:
         raise BadFile(
             "not a flow log: it has no header, and not one of its lines is a record of the layout "
             f"'{' '.join(layout)[:200]}'; give the right --layout, or leave the file out"
@@ -127,7 +142,7 @@ def _segments(
     layout, start = whole.layout, 0
     for line, following in [*found, (len(ends) - 1, None)]:
         if line > start:
-            yield evaluate(block.part(int(ends[start]), int(ends[line])), layout, wanted, audit.lines + 1)
+            yield evaluate(block.part(int(ends[start]), int(ends[line])), layout, wanted, audit.next_line)
         if following:
             audit.add_header(following)
             layout, start = following, line + 1

@@ -19,7 +19,7 @@ from flowspark.decode.records import Records, flow_keys
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
 from flowspark.errors import BadFile
 from flowspark.fields import field_name
-from flowspark.files import LogFile, reported_path, utc_text
+from flowspark.files import LogFile, Piece, reported_path, utc_text
 from flowspark.layouts import Layout
 from flowspark.storage import storage_of
 
@@ -34,6 +34,8 @@ _FILE = pa.struct(
         ("modified", pa.string()),
         ("status", pa.string()),
         ("error", pa.string()),
+        ("start", pa.int64()),
+        ("stop", pa.int64()),
         ("layouts", pa.list_(pa.string())),
         *((kind, pa.int64()) for kind in ("lines", "header", "blank", "flows", "nodata", "skipdata", *REJECT_REASONS)),
     ]
@@ -41,39 +43,45 @@ _FILE = pa.struct(
 _REJECT = pa.struct([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
 
 SCAN_SCHEMA = pa.schema([("tally", pa.list_(_COUNT)), ("file", _FILE), ("reject", _REJECT)])
-"""What a scan stores: in each row one of the three is set."""
+"""What a scan stores: in each row one of the three is set. A `file` is one that was read whole, or the piece of it from
+`start` to `stop`."""
 
-_SPLIT = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string())])
+_PIECE = pa.struct(
+    [("start", pa.int64()), ("stop", pa.int64()), ("first_line", pa.int64()), ("layout", pa.list_(pa.string()))]
+)
+_SPLIT = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string()), ("piece", _PIECE)])
 _MANY = 1000  # rows of Python objects that are handed over at once
 _TALLIED = 1 << 16  # counts in a row of the scan; a row each would have all that is null about it stored as often
 
 
 @dataclass(frozen=True)
 class Source:
-    """A log file that a task is to read.
+    """A log file, or a piece of one, that a task is to read.
 
     Attributes:
         path: its name, as it is reported.
         size: its bytes, as listed.
         modified: when it was last changed, as listed.
         open: gives its bytes as a binary file.
+        piece: which piece it is; None is the whole file.
     """
 
     path: str
     size: int
     modified: str | None
     open: Callable[[], IO[bytes]]
+    piece: Piece | None = None
 
     def records(
         self, audit: Audit, buffer: Buffer, given: Layout | None, wanted: frozenset[str] = frozenset()
     ) -> Iterator[Records]:
         """Its records, as of `read_records`."""
-        return read_records(self.open(), audit, buffer, given, wanted, self.size)
+        return read_records(self.open(), audit, buffer, given, wanted, self.size, piece=self.piece)
 
 
 def split_bytes(files: Sequence[LogFile]) -> bytes:
     """A split's files as one compressed value: a million of them pass through Spark as some thousand rows."""
-    columns = zip(*((file.path, file.size, file.modified) for file in files), strict=True)
+    columns = zip(*((file.path, file.size, file.modified, _as_row(file.piece)) for file in files), strict=True)
     table = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, _SPLIT, strict=True)], schema=_SPLIT)
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, _SPLIT, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
@@ -81,16 +89,27 @@ def split_bytes(files: Sequence[LogFile]) -> bytes:
     return sink.getvalue()
 
 
+def _as_row(piece: Piece | None) -> dict[str, Any] | None:
+    return piece and piece._asdict()
+
+
 def listed_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
-    """The files of splits (`split_bytes`), opened by their paths."""
+    """The files and pieces of splits (`split_bytes`), opened by their paths."""
     for split in (value for batch in batches for value in batch.column(0)):
         columns = pa.ipc.open_stream(split.as_buffer()).read_all().columns
-        for path, size, modified in zip(*(column.to_pylist() for column in columns), strict=True):
-            yield Source(path, size, modified, partial(_open, path))
+        for path, size, modified, row in zip(*(column.to_pylist() for column in columns), strict=True):
+            piece = row and Piece(row["start"], row["stop"], row["first_line"], tuple(row["layout"]))
+            span = (piece.start, piece.stop) if piece else (0, size)
+            yield Source(path, size, modified, partial(open_span, path, size, *span), piece)
 
 
-def _open(path: str) -> IO[bytes]:
-    return storage_of(path).open(path)
+def open_span(path: str, size: int, start: int, stop: int) -> IO[bytes]:
+    """The bytes of a listed file from one position to another, or to its end, even where that is not as it was listed.
+
+    Raises:
+        BadFile: it cannot be opened.
+    """
+    return storage_of(path).open(path, start, stop if stop < size else None)
 
 
 def binary_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
@@ -142,13 +161,14 @@ def read_split(
 
     Raises:
         BadFile: a file cannot be read to its end and bad files are not skipped; the message names it. With
-            `skip_bad_files` each file is read twice: first to its end, to know that it is whole.
+            `skip_bad_files` each file is read twice: first to its end, to know that it is whole. A piece is never
+            skipped: others of its file may have been read.
     """
     buffer = Buffer()
     wanted = frozenset(field_name(column) for column in columns)
     for source in sources:
         try:
-            if skip_bad_files:
+            if skip_bad_files and not source.piece:
                 for _ in source.records(Audit(), buffer, given, wanted):
                     pass
             for records in source.records(Audit(), buffer, given, wanted):
@@ -157,7 +177,7 @@ def read_split(
                 while some := list(islice(rejects, _MANY)):
                     yield reject_batch(some, source.path, columns)
         except BadFile as error:
-            if not skip_bad_files:
+            if source.piece or not skip_bad_files:
                 raise BadFile(f"{source.path}: {error}") from error
 
 
@@ -168,6 +188,8 @@ def _audit_row(source: Source, audit: Audit, status: str, error: str | None) -> 
         "modified": source.modified,
         "status": status,
         "error": error,
+        "start": source.piece.start if source.piece else 0,
+        "stop": source.piece.stop if source.piece else source.size,
         "layouts": [" ".join(layout) for layout in audit.layouts],
         "lines": audit.lines,
         "header": audit.header,

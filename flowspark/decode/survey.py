@@ -1,0 +1,131 @@
+"""A survey of large plain files, range by range: where to cut them, and what the lines after a cut owe to those before."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from flowspark.decode.blocks import GZIP, LINE_LIMIT, Block, Buffer, Counted, read_blocks, text_stream
+from flowspark.decode.reader import Audit, read_records
+from flowspark.decode.split import open_span
+from flowspark.errors import BadFile
+from flowspark.files import LogFile
+from flowspark.layouts import Layout, check_countable, header_layout
+
+SURVEY_SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("start", pa.int64()),
+        ("stop", pa.int64()),
+        ("lines", pa.int64()),
+        ("layout", pa.list_(pa.string())),
+    ]
+)
+"""What a survey tells of a range: its file, and the fields of `Span`."""
+
+_OPENING = 1 << 20
+_LF, _ZERO, _NINE = b"\n09"
+_HEADER = re.compile(rb"\n[ \t]*+[a-z][a-z0-9-]*+(?:[ \t]++[a-z][a-z0-9-]*+)*+[ \t]*+\r?+(?=\n)")  # all values are names
+
+
+class Span(NamedTuple):
+    """The lines that start in a range of a file.
+
+    Attributes:
+        start: the position of the first of them.
+        stop: the position after the last one's LF, or the end of the file.
+        lines: how many they are.
+        layout: of the last header among them; None where there is none.
+    """
+
+    start: int
+    stop: int
+    lines: int
+    layout: Layout | None
+
+
+def opening_layout(file: LogFile, given: Layout | None) -> Layout | None:
+    """The layout of a file's first records, as its first MiB shows it, if it can be cut.
+
+    None stands for gzip, and for whatever makes a bad file or could make one: such a file is not cut, and whoever reads it
+    whole says what is wrong. A header or an accepted record in the first MiB is what the whole file needs of either.
+    """
+    audit = Audit()
+    try:
+        with _bytes(file.path, file.size, 0, min(file.size, _OPENING)) as stream:
+            data = stream.read(_OPENING)
+        if data.startswith(GZIP):
+            return None
+        for _ in read_records(io.BytesIO(data[: data.rfind(b"\n") + 1]), audit, Buffer(), given):
+            pass
+    except BadFile:
+        return None
+    return audit.layouts[0] if audit.layouts else None
+
+
+def survey(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Ranges of files, rows of path, size, start and stop, to rows of `SURVEY_SCHEMA`; an odd range has none."""
+    buffer = Buffer()
+    for batch in batches:
+        rows = []
+        for path, size, start, stop in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            with suppress(BadFile):
+                rows.append({"path": path} | survey_range(path, size, start, stop, buffer)._asdict())
+        yield pa.RecordBatch.from_pylist(rows, SURVEY_SCHEMA)
+
+
+def survey_range(path: str, size: int, start: int, stop: int, buffer: Buffer) -> Span:
+    """What stands in a range of a plain file; as fast as lines can be counted, in as little memory as reading takes.
+
+    Raises:
+        BadFile: the file cannot be read, was changed, or has a line longer than 1 MiB or a header that cannot be counted.
+    """
+    first, last = (_line_start(path, size, position) for position in (start, stop))
+    lines, layout = 0, None
+    if first < last:
+        for block in read_blocks(open_span(path, size, first, last), buffer, size, first, last):
+            ends = np.flatnonzero(block.data == _LF)
+            lines += len(ends) - 1
+            for header in _headers(block, ends):
+                layout = check_countable(header)
+    return Span(first, last, lines, layout)
+
+
+def _line_start(path: str, size: int, position: int) -> int:
+    """Where the first line starts that starts at a position or after it; the file's end where none does."""
+    if position in (0, size):
+        return position
+    end = min(size, position + LINE_LIMIT + len(b"\r\n"))
+    with _bytes(path, size, position - 1, end) as stream:
+        line = stream.readline(end - position + 1)
+    if not line.endswith(b"\n") and end < size:
+        raise BadFile("a line is longer than 1 MiB")
+    return position - 1 + len(line)
+
+
+@contextmanager
+def _bytes(path: str, size: int, start: int, stop: int) -> Iterator[io.BufferedIOBase]:
+    try:
+        with text_stream(Counted(open_span(path, size, start, stop)), plain=True) as stream:
+            yield stream
+    except OSError as error:
+        raise BadFile(f"cannot be read: {error}") from error
+
+
+def _headers(block: Block, ends: np.ndarray) -> Iterator[Layout]:
+    """The layouts of the header lines of a block, as `records.headers` finds them under any layout."""
+    firsts = block.data[ends[:-1] + 1]
+    if ((firsts >= _ZERO) & (firsts <= _NINE)).all():  # as most formats begin their lines; a name begins with a letter
+        return
+    for found in _HEADER.finditer(block.data.data):
+        line = found.group()[1:]
+        added = block.open_end and found.end() == len(block.data) - 1
+        layout = header_layout(line if added else line.removesuffix(b"\r"))
+        if layout:
+            yield layout
