@@ -28,7 +28,7 @@ def too_large(files: Sequence[LogFile], cores: int) -> list[LogFile]:
     """
     if cores == 1:
         return []
-    share = sum(map(_weight, files)) // cores
+    share = sum(file.size for file in files) // cores
     return [file for file in files if file.size > max(_LARGEST, share // 4)]
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark import pipeline
-from flowspark.books import check_books, read_books
-from flowspark.errors import CheckError, InputError, UsageError
+from flowspark.books import KINDS, check_books, read_books
+from flowspark.decode.split import REJECT_REASONS, SCAN_SCHEMA
+from flowspark.errors import CheckError, FlowsparkError, InputError, UsageError
 from flowspark.files import LogFile
 from flowspark.find import LogFiles
 from flowspark.lookup import lookup_frame, parse_lookup
@@ -102,6 +104,49 @@ def test_rule_11_a_listed_file_that_leaves_no_audit_is_named(spark, tmp_path):
     settings = Settings((str(tmp_path),), "lookup", "out", max_reject_ratio=1)
     with pytest.raises(InputError, match=r"gone\.log: nobody knows"):
         pipeline.check(read_books(stored, [*listed, "/logs/gone.log"], why_unread), stored, settings)
+
+
+def stored_pieces(spark, *pieces):
+    """A stored scan with a tally of two flows, and audits of a file of 9 bytes that was read in pieces."""
+    audits = [
+        {
+            "path": "/logs/a.log",
+            "size": 9,
+            "layouts": [V2],
+            **dict.fromkeys((*KINDS, *REJECT_REASONS), 0),
+            "lines": 1,
+            **piece,
+        }
+        for piece in pieces
+    ]
+    rows = [([(443, 6, 2)], None, None), *((None, audit, None) for audit in audits)]
+    return spark.createDataFrame(rows, from_arrow_schema(SCAN_SCHEMA))
+
+
+HEAD = {"start": 0, "stop": 4, "status": "read", "flows": 1}
+TAIL = {"start": 4, "stop": 9, "status": "read", "flows": 1}
+
+
+def test_rule_11_the_pieces_of_a_file_are_one_file_in_the_books(spark):
+    books = read_books(stored_pieces(spark, TAIL, HEAD), ["/logs/a.log"], why_unread)
+    check_books(books)
+    assert (books.files, books.totals["lines"], books.totals["flows"], books.layouts) == (1, 2, 2, {V2: 1})
+
+
+@pytest.mark.parametrize(
+    ("pieces", "error"),
+    [
+        ((HEAD,), r"a\.log: its lines are not all explained"),
+        ((HEAD, TAIL, TAIL), r"a\.log: its lines are not all explained"),
+        ((HEAD, TAIL | {"status": "skipped", "error": "vanished"}), r"in part alone.*\n  /logs/a\.log: vanished"),
+    ],
+)
+def test_rule_11_a_file_that_lacks_a_piece_fails_the_run_even_under_skip(spark, pieces, error):
+    stored = stored_pieces(spark, *pieces)
+    with pytest.raises(FlowsparkError, match=error):
+        pipeline.check(
+            read_books(stored, ["/logs/a.log"], why_unread), stored, Settings(("in",), "lookup", "out", on_bad_file="skip")
+        )
 
 
 def test_the_join_is_a_broadcast_hash_join(spark, capsys):

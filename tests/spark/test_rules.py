@@ -6,6 +6,7 @@ import gzip
 
 import pytest
 
+from flowspark import splits
 from flowspark.errors import CheckError, InputError
 from tests.logs import NODATA, SKIPDATA, V2, flow, log
 from tests.spark.job import read_part, run_job
@@ -238,3 +239,27 @@ def test_rule_12_a_header_in_mid_file_starts_a_new_layout(spark, tmp_path):
     assert out.summary["unknown_fields"] == ["new-field"]
     assert out.summary["layouts"] == [{"layout": other, "files": 1}, {"layout": V2, "files": 1}]
     assert out.files["a.log"]["layout"] == f"{V2} | {other}"
+
+
+def test_rule_12_a_large_file_in_pieces_is_published_as_the_whole_file_is(spark, tmp_path, monkeypatch):
+    other = "protocol log-status dstport new-field"
+    large = log(*[flow(), "bad", NODATA, "", flow(53, 17)] * 9, other, *["6 OK 22 x", "6 OK 443"] * 9, V2, "x", flow(22))
+    logs = {
+        "large.log": large,
+        "bare.log": log(*[flow(), "x"] * 20, header=None),
+        "packed.log": gzip.compress(large, 0),
+        "small.log": log(flow(1)),
+        "empty.log": b"",
+    }
+    published = []
+    for limit in (splits._LARGEST, 1000):
+        monkeypatch.setattr(splits, "_LARGEST", limit)
+        monkeypatch.setattr(splits, "_RANGE", 300)
+        out = run_job(spark, tmp_path, logs, **ANY)
+        tables = [read_part(out.output, name) for name in ("tag_counts", "port_protocol_counts", "rejects", "files")]
+        parts = spark.read.parquet(out.summary["scan"]).where("file IS NOT NULL").count()
+        books = [out.summary[name] for name in ("books", "reject_reasons", "layouts", "unknown_fields")]
+        published.append((tables, books, parts))
+    (tables, books, parts), (tables_of_pieces, books_of_pieces, pieces) = published
+    assert (tables_of_pieces, books_of_pieces) == (tables, books)
+    assert (parts, pieces > 15) == (5, True)
