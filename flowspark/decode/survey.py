@@ -14,6 +14,7 @@ import pyarrow as pa
 from flowspark.decode.blocks import GZIP, LINE_LIMIT, Block, Buffer, Counted, read_blocks, text_stream
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.split import open_span
+from flowspark.decode.tokens import Mask
 from flowspark.errors import BadFile
 from flowspark.files import LogFile
 from flowspark.layouts import Layout, check_countable, header_layout
@@ -30,7 +31,7 @@ SURVEY_SCHEMA = pa.schema(
 """What a survey tells of a range: its file, and the fields of `Span`."""
 
 _OPENING = 1 << 20
-_LF, _ZERO, _NINE = b"\n09"
+_LF, _ZERO, _NINE = ord("\n"), ord("0"), 9
 _HEADER = re.compile(rb"\n[ \t]*+[a-z][a-z0-9-]*+(?:[ \t]++[a-z][a-z0-9-]*+)*+[ \t]*+\r?+(?=\n)")  # all values are names
 
 
@@ -90,9 +91,9 @@ def survey_range(path: str, size: int, start: int, stop: int, buffer: Buffer) ->
     lines, layout = 0, None
     if first < last:
         for block in read_blocks(open_span(path, size, first, last), buffer, size, first, last):
-            ends = np.flatnonzero(block.data == _LF)
-            lines += len(ends) - 1
-            for header in _headers(block, ends):
+            breaks = block.data == _LF
+            lines += int(np.count_nonzero(breaks)) - 1
+            for header in _headers(block, breaks):
                 layout = check_countable(header)
     return Span(first, last, lines, layout)
 
@@ -118,10 +119,10 @@ def _bytes(path: str, size: int, start: int, stop: int) -> Iterator[io.BufferedI
         raise BadFile(f"cannot be read: {error}") from error
 
 
-def _headers(block: Block, ends: np.ndarray) -> Iterator[Layout]:
+def _headers(block: Block, breaks: Mask) -> Iterator[Layout]:
     """The layouts of the header lines of a block, as `records.headers` finds them under any layout."""
-    firsts = block.data[ends[:-1] + 1]
-    if ((firsts >= _ZERO) & (firsts <= _NINE)).all():  # as most formats begin their lines; a name begins with a letter
+    no_digits = block.data[1:] - _ZERO > _NINE  # unsigned: what is below zero is above nine
+    if not (breaks[:-1] & no_digits).any():  # most formats begin each line with a digit, and a header never does
         return
     for found in _HEADER.finditer(block.data.data):
         line = found.group()[1:]

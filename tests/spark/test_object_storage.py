@@ -19,11 +19,14 @@ import pytest
 from flowspark import pipeline
 from flowspark.cli import parser
 from flowspark.errors import InputError
+from flowspark.files import LogFile
 from flowspark.settings import NAMES, Settings, load_settings
+from flowspark.storage import S3
 from tests.logs import NODATA, flow, log, write
 from tests.s3_server import CREDENTIALS as SECRETS
 from tests.spark.job import LOOKUP, read_part
 from tests.unit.test_keys import LAYOUTS, key
+from tests.unit.test_pieces import cut, scanned
 
 ROOT = Path(__file__).parent.parent.parent
 TABLES = ("tag_counts", "port_protocol_counts", "rejects", "files")
@@ -116,6 +119,27 @@ def test_an_interval_run_again_tagged_again_and_left_alone(spark, bucket, reader
     assert third["scan"] == second["scan"]
     assert not [name for name in bucket.keys("out/") if "claim=" in name]
     assert bucket.uploads() == []
+
+
+def test_a_piece_of_an_object_takes_a_head_and_a_get_of_its_own_bytes(bucket, proxy):
+    bucket.put("a.log", bytes(range(256)) * 40)
+    proxy.clear()
+    with S3("s3").open(bucket.uri("a.log"), 300, 2000) as stream:
+        assert stream.read() == (bytes(range(256)) * 40)[300:2000]
+    assert [request.operation for request in proxy.requests] == ["HeadObject", "GetObject"]
+    assert proxy.requests[-1].headers["range"] == "bytes=300-1999"
+    with S3("s3").open(bucket.uri("a.log"), 10_000) as stream:
+        assert len(stream.read()) == 240
+
+
+def test_an_object_in_pieces_comes_to_what_the_whole_does(bucket):
+    content = log(*[flow(443), "bad", flow(53, 17)] * 20, "protocol dstport log-status", "6 22 OK", "x y")
+    bucket.put("a.log", content)
+    file = LogFile(bucket.uri("a.log"), len(content))
+    pieces = cut(file, 900)
+    assert len(pieces) == -(-len(content) // 900)
+    (flows, _, rejects), (whole_flows, _, whole_rejects) = scanned(pieces, None), scanned([file], None)
+    assert (flows, rejects) == (whole_flows, whole_rejects)
 
 
 def test_a_listing_of_more_than_a_page_is_complete(spark, bucket):
