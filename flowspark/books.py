@@ -33,7 +33,7 @@ class Books:
         bad_files: path and error of each file that could not be read to its end.
         vanished: the bad files among them that left no audit: Spark's reader could not hand them over.
         unbalanced: files whose own lines do not add up, or of which a piece is missing.
-        cut: the files table's row of each file that was read in pieces, by path.
+        cut: the audit of each file that was read in pieces, added up, by path.
     """
 
     listed: int = 0
@@ -165,7 +165,7 @@ def check_files(books: Books, on_bad_file: str) -> None:
     """That all files were read to their end, or may be left out.
 
     Raises:
-        InputError: bad files under `fail`, every file is bad, or other pieces of a bad file were read; each is named.
+        InputError: bad files under `fail`, every file is bad, or a bad file of which some pieces were read; each is named.
     """
     if not books.bad_files:
         return
@@ -176,10 +176,14 @@ def check_files(books: Books, on_bad_file: str) -> None:
             f"{len(named)} of {books.listed} file(s) cannot be used; mend or remove them, or leave them out whole with "
             f"--on-bad-file skip:\n  {shown}"
         )
-    torn = [f"{path}: {error}" for path, error in books.bad_files.items() if path in books.cut]
+    torn = [
+        f"{path}: {books.bad_files[path]}"
+        for path, file in books.cut.items()
+        if file["status"] == SKIPPED and file["lines"]
+    ]
     if torn:
         raise InputError(
-            f"{len(torn)} large file(s) could be read in part alone, and no file is counted in part; run again:\n  "
+            f"{len(torn)} large file(s) could be read in part only, and never half a file is counted; run again:\n  "
             + "\n  ".join(torn)
         )
     if len(named) == books.listed:

@@ -16,12 +16,12 @@ Split = list[LogFile]
 _MEGABYTE = 1 << 20
 _SMALLEST, _LARGEST = 32 * _MEGABYTE, 256 * _MEGABYTE
 _OPENING = _MEGABYTE // 4  # what opening a file costs, in bytes read: keeps a million tiny files from one task
-_RANGE = 32 * _MEGABYTE
+_RANGE = 32 * _MEGABYTE  # small enough that the pieces fill the splits evenly
 
 
 def too_large(files: Sequence[LogFile], cores: int) -> list[LogFile]:
     """The files that would keep one core busy while others have nothing left to do: larger than any split, and than a
-    quarter of a core's share of the work. They are never more than four for each core.
+    quarter of a core's share of the work. There are never more than four for each core.
 
     >>> too_large([LogFile("a", 10 << 30), LogFile("b", 1 << 30)], cores=2)
     [LogFile(path='a', size=10737418240, modified=None, piece=None)]

@@ -32,7 +32,7 @@ def files_of(scan: DataFrame, books: Books) -> DataFrame:
     others += [
         (
             *(file[name] for name in ("path", "size", "modified", "status", "error")),
-            " | ".join(file["layouts"]),
+            " | ".join(file["layouts"]) or None,
             *(file[kind] for kind in KINDS),
             sum(file[reason] for reason in REJECT_REASONS),
         )

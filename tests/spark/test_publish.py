@@ -12,7 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark import pipeline
-from flowspark.books import KINDS, check_books, read_books
+from flowspark.books import KINDS, check_books, check_files, read_books
 from flowspark.decode.split import REJECT_REASONS, SCAN_SCHEMA
 from flowspark.errors import CheckError, FlowsparkError, InputError, UsageError
 from flowspark.files import LogFile
@@ -21,6 +21,7 @@ from flowspark.lookup import lookup_frame, parse_lookup
 from flowspark.outputs import Output
 from flowspark.scan import scan_files
 from flowspark.settings import Settings
+from flowspark.tables import files_of
 from flowspark.tagging import tag_flows
 from tests.logs import NODATA, V2, flow, log, write
 from tests.spark.job import run_job
@@ -138,7 +139,7 @@ def test_rule_11_the_pieces_of_a_file_are_one_file_in_the_books(spark):
     [
         ((HEAD,), r"a\.log: its lines are not all explained"),
         ((HEAD, TAIL, TAIL), r"a\.log: its lines are not all explained"),
-        ((HEAD, TAIL | {"status": "skipped", "error": "vanished"}), r"in part alone.*\n  /logs/a\.log: vanished"),
+        ((HEAD, TAIL | {"status": "skipped", "error": "vanished"}), r"in part only.*\n  /logs/a\.log: vanished"),
     ],
 )
 def test_rule_11_a_file_that_lacks_a_piece_fails_the_run_even_under_skip(spark, pieces, error):
@@ -147,6 +148,18 @@ def test_rule_11_a_file_that_lacks_a_piece_fails_the_run_even_under_skip(spark, 
         pipeline.check(
             read_books(stored, ["/logs/a.log"], why_unread), stored, Settings(("in",), "lookup", "out", on_bad_file="skip")
         )
+
+
+def test_rule_10_a_file_that_had_vanished_for_all_its_pieces_is_left_out(spark):
+    gone = {"status": "skipped", "error": "vanished", "lines": 0, "flows": 0, "layouts": []}
+    stored = stored_pieces(
+        spark, HEAD | gone, TAIL | gone, {"path": "/b.log", "start": 0, "stop": 9, "flows": 1, "status": "read"}
+    )
+    books = read_books(stored, ["/b.log", "/logs/a.log"], why_unread)
+    check_files(books, "skip")
+    assert (books.files, books.totals["lines"], books.bad_files) == (1, 1, {"/logs/a.log": "vanished"})
+    rows = {row["path"]: row for row in files_of(stored, books).collect()}
+    assert (rows["/logs/a.log"]["status"], rows["/logs/a.log"]["layout"], rows["/b.log"]["layout"]) == ("skipped", None, V2)
 
 
 def test_the_join_is_a_broadcast_hash_join(spark, capsys):
