@@ -81,16 +81,13 @@ class Source:
 
 def split_bytes(files: Sequence[LogFile]) -> bytes:
     """A split's files as one compressed value: a million of them pass through Spark as some thousand rows."""
-    columns = zip(*((file.path, file.size, file.modified, _as_row(file.piece)) for file in files), strict=True)
+    rows = ((file.path, file.size, file.modified, file.piece and file.piece._asdict()) for file in files)
+    columns = zip(*rows, strict=True)
     table = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, _SPLIT, strict=True)], schema=_SPLIT)
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, _SPLIT, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
         stream.write_batch(table)
     return sink.getvalue()
-
-
-def _as_row(piece: Piece | None) -> dict[str, Any] | None:
-    return piece and piece._asdict()
 
 
 def listed_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
