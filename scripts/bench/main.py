@@ -62,7 +62,8 @@ def main() -> None:
     versions |= {name: _pinned(name) for name in ("duckdb", "polars")}
     machine = f"{platform.machine()}, Python {platform.python_version()}"
     report = about | {"machine": machine, "versions": versions, "cases": results}
-    flags.json.write_text(json.dumps(report, indent=2) + "\n")
+    report_file = flags.json or flags.data / f"{'-'.join(flags.cases)}.{flags.cores}-cores.json"
+    report_file.write_text(json.dumps(report, indent=2) + "\n")
     print(f"{flags.cores} core(s), {machine}, {', '.join(f'{k} {v}' for k, v in versions.items())}, {about['date']}")
 
 
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--data", type=Path, default=folder, help=f"where the logs are made; default {folder}")
-    parser.add_argument("--json", type=Path, default=folder / "report.json")
+    parser.add_argument("--json", type=Path, help="default: in the folder of the data, named by the cases")
     parser.add_argument("--others", required=True, help=argparse.SUPPRESS)
     return parser
 
