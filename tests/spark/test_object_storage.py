@@ -261,6 +261,7 @@ def test_the_examples_of_the_readme(spark, bucket):
     assert counts == [two, three, three, {"Back": "3", "Front": "3"}, three, three]
 
 
+@pytest.mark.skipif(pyspark.__version__ < "4", reason="half a minute, and the example names the newest Spark's jars")
 def test_the_first_example_through_spark_submit(bucket, proxy):
     """The command itself: jars and settings as the README has them, and no key in anything that it says."""
     for account in ("123456789010", "123456789011", "123456789012"):
@@ -268,8 +269,6 @@ def test_the_first_example_through_spark_submit(bucket, proxy):
     bucket.put("tags.csv", LOOKUP.encode())
     section = (ROOT / "README.md").read_text().split("## On S3")[1]
     command = re.search(r"```sh\n(spark-submit.*?)```", section, re.DOTALL).group(1).replace("my-bucket", bucket.name)
-    if pyspark.__version__.startswith("3.5."):
-        command = command.replace("pyspark-4", "pyspark-3.5")
     command = command.strip() + " --log-level DEBUG"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     run = subprocess.run(
@@ -283,6 +282,7 @@ def test_the_first_example_through_spark_submit(bucket, proxy):
         assert SECRETS[secret] not in run.stdout + run.stderr
 
 
+@pytest.mark.skipif(pyspark.__version__ > "4", reason="a minute and more, and the same on both: the oldest Spark has it")
 def test_a_run_that_is_killed_while_it_publishes_is_run_again_exactly():
     """The short form of what the script does."""
     command = [sys.executable, str(ROOT / "scripts" / "kill_runs.py"), "--kills", "1"]
