@@ -64,21 +64,19 @@ class ClassArchive:
 
 
 def _place(spark_home: Path) -> Path | None:
-    """Where the archive lies: another one for every Java, every set of jars, and whatever else is on the class path."""
+    """Where the archive lies, another one for every Java and every set of jars; none where jars were added."""
     java = shutil.which("java", path=f"{home}/bin" if (home := os.environ.get("JAVA_HOME")) else None)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "flowspark"
     try:
-        if java is None or _version(java := os.path.realpath(java)) < _OLDEST_JAVA:
+        if "PYSPARK_SUBMIT_ARGS" in os.environ or java is None or _version(java := os.path.realpath(java)) < _OLDEST_JAVA:
             return None
         files = [java, *sorted(map(str, (spark_home / "jars").iterdir()))]
         facts = [(name, os.stat(name).st_size, os.stat(name).st_mtime_ns) for name in files]  # noqa: PTH116  # 300 of them
         cache.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    if not os.access(cache, os.W_OK):
-        return None
-    key = repr([facts, os.environ.get("PYSPARK_SUBMIT_ARGS")])
-    return cache / f"classes-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsa"
+    name = f"classes-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.jsa"
+    return cache / name if os.access(cache, os.W_OK) else None
 
 
 def _version(java: str) -> int:

@@ -51,15 +51,13 @@ def test_the_first_run_writes_it_and_the_next_uses_it(home):
         assert java.poll() is None  # it ends when it is told to, and nobody waits
 
 
-def test_another_spark_another_java_and_another_class_path_have_another_one(home, monkeypatch):
+def test_another_spark_and_another_java_have_another_one(home):
     names = {written(ClassArchive(home / "spark"))}
     write(home / "spark" / "jars" / "spark.jar", b"other")
     names.add(written(ClassArchive(home / "spark")))
     os.utime(home / "java" / "bin" / "java", (1, 1))
     names.add(written(ClassArchive(home / "spark")))
-    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--jars s3.jar pyspark-shell")
-    names.add(written(ClassArchive(home / "spark")))
-    assert len(names) == 4
+    assert len(names) == 3
 
 
 def test_a_java_that_writes_none_leaves_nothing_behind(home):
@@ -80,7 +78,7 @@ def test_the_newest_few_are_kept(home):
     assert names > {"classes-3.jsa", "classes-4.jsa", "classes-5.jsa"}
 
 
-@pytest.mark.parametrize("reason", ["no Java", "old Java", "odd Java", "no cache"])
+@pytest.mark.parametrize("reason", ["no Java", "old Java", "odd Java", "no cache", "own jars"])
 def test_where_there_can_be_none_java_starts_as_ever(home, monkeypatch, reason):
     if reason == "no Java":
         monkeypatch.setenv("JAVA_HOME", str(home / "nothing"))
@@ -88,6 +86,8 @@ def test_where_there_can_be_none_java_starts_as_ever(home, monkeypatch, reason):
         write(home / "java" / "release", b'JAVA_VERSION="1.8.0_402"\n')
     elif reason == "odd Java":
         (home / "java" / "release").unlink()
+    elif reason == "own jars":
+        monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--jars s3.jar pyspark-shell")
     else:
         write(home / "cache", b"a file")
     archive = ClassArchive(home / "spark")
