@@ -155,9 +155,9 @@ def select(interval: str | None, accounts: Sequence[str], regions: Sequence[str]
     for name, values in filters:
         if isinstance(values, str):
             raise UsageError(f"{name} '{values}' is one text; give a list of them")
-    for name, value in ((name, value) for name, values in filters for value in values):
-        if not _KEY_PART.fullmatch(value):
-            raise UsageError(f"{name} '{value}' cannot be part of AWS's keys; give it as they spell it")
+        for value in values:
+            if not _KEY_PART.fullmatch(value):
+                raise UsageError(f"{name} '{value}' cannot be part of AWS's keys; give it as they spell it")
     parsed = parse_interval(interval) if interval else None
     return Selection(parsed, tuple(accounts), tuple(regions), tuple(flow_log_ids))
 

@@ -69,7 +69,7 @@ def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | Non
     if not rows:
         return list(files)
     frame = spark.createDataFrame(rows, "path string, size long, start long, stop long")
-    frame = frame.coalesce(1).repartition(min(len(rows), _ROUNDS * cores))
+    frame = _spread(frame, min(len(rows), _ROUNDS * cores))
     spans: dict[str, list[Span]] = defaultdict(list)
     for path, start, stop, lines, layout in sorted(frame.mapInArrow(survey, from_arrow_schema(SURVEY_SCHEMA)).collect()):
         spans[path].append(Span(start, stop, lines, tuple(layout) if layout else None))
@@ -81,8 +81,13 @@ def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | Non
 def splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
     """A row a split, each in a task of its own."""
     rows = [(split_bytes(split),) for split in pack(files, _cores(spark))]
-    frame = spark.createDataFrame(rows, "files binary").coalesce(1)
-    return frame.repartition(len(rows)) if len(rows) > 1 else frame
+    return _spread(spark.createDataFrame(rows, "files binary"), len(rows))
+
+
+def _spread(frame: DataFrame, tasks: int) -> DataFrame:
+    """The rows of a small frame shared out evenly to so many tasks."""
+    one = frame.coalesce(1)
+    return one.repartition(tasks) if tasks > 1 else one
 
 
 def _cores(spark: SparkSession) -> int:

@@ -23,22 +23,16 @@ def files_of(scan: DataFrame, books: Books) -> DataFrame:
     """The files table: one row a file, with its own books."""
     audits = scan.where(F.col("file").isNotNull())
     files = (audits.where(~is_piece(F.col("file"))) if books.cut else audits).select("file.*")
+    nothing = {"status": SKIPPED, "layouts": []} | dict.fromkeys((*KINDS, *REJECT_REASONS), 0)
+    gone = ({"path": path, "error": books.bad_files[path]} | nothing for path in books.vanished)
+    others = [*books.cut.values(), *gone]
+    if others:
+        files = files.unionByName(scan.sparkSession.createDataFrame(others, files.schema))
     rejected = sum((F.col(reason) for reason in REJECT_REASONS[1:]), F.col(REJECT_REASONS[0]))
     layout = F.when(F.size("layouts") > 0, F.concat_ws(" | ", "layouts"))
-    table = files.select(
+    return files.select(
         "path", "size", "modified", "status", "error", layout.alias("layout"), *KINDS, rejected.alias("rejected")
     )
-    others = [(path, None, None, SKIPPED, books.bad_files[path], None, *[0] * 7) for path in books.vanished]
-    others += [
-        (
-            *(file[name] for name in ("path", "size", "modified", "status", "error")),
-            " | ".join(file["layouts"]) or None,
-            *(file[kind] for kind in KINDS),
-            sum(file[reason] for reason in REJECT_REASONS),
-        )
-        for file in books.cut.values()
-    ]
-    return table.unionByName(scan.sparkSession.createDataFrame(others, table.schema)) if others else table
 
 
 def tag_order() -> list[Column]:

@@ -62,7 +62,7 @@ class Audit:
             self.layouts.append(check_countable(layout))
 
 
-def read_records(  # one call for all that decides how a file is read
+def read_records(
     raw: IO[bytes],
     audit: Audit,
     buffer: Buffer,
