@@ -98,12 +98,14 @@ def run() -> NoReturn:
 
 def _run(settings: Settings, *, debug: bool) -> None:
     try:
-        from flowspark import pipeline, report, session
+        from flowspark import session
     except ModuleNotFoundError as error:
         if error.name != "pyspark":
             raise
         raise FlowsparkError("pyspark is missing; pip install 'flowspark[spark]', or run with spark-submit") from error
     with session.spark_session(debug=debug) as spark:
+        from flowspark import pipeline, report
+
         result = pipeline.run(spark, settings)
         for warning in report.warnings(result.summary):
             log.warning("%s", warning)

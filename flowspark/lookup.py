@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from flowspark.errors import InputError, UsageError, cause, did_you_mean
 from flowspark.files import is_local, local_path, spark_path
 from flowspark.protocols import protocol_label, protocol_number
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 COLUMNS = ("dstport", "protocol", "tag")
 UNTAGGED = "Untagged"
 ON_CONFLICT = ("all", "first", "last", "error")
-LOOKUP_SCHEMA = "dstport int, protocol int, tag string"
+LOOKUP_SCHEMA = pa.schema([("dstport", pa.int32()), ("protocol", pa.int32()), ("tag", pa.string())])
 _SHOWN = 1000
 _BEFORE_CELL = re.compile(r'"(?:[^"]|"")*"|(?:(?<=,)|^)[ \t]+', re.MULTILINE)  # a quoted text is passed over as it is
 
@@ -231,7 +233,9 @@ def _read(spark: SparkSession, path: str) -> bytes:
 
 def lookup_frame(spark: SparkSession, lookup: Lookup) -> DataFrame:
     """The table as a DataFrame: `dstport int, protocol int, tag string`, one row for each key and tag."""
-    return spark.createDataFrame(lookup.mappings, LOOKUP_SCHEMA, verifySchema=False)
+    from flowspark.session import local_frame
+
+    return local_frame(spark, lookup.mappings, LOOKUP_SCHEMA)
 
 
 def load_lookup(spark: SparkSession, path: str, on_conflict: str = "all") -> DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -188,7 +189,7 @@ class Output:
         summary = self._summary()
         if summary is None:
             return None
-        self._spark.createDataFrame([], SUMMARY_SCHEMA).write.mode("overwrite").json(_uri(self.folder(SUMMARY)))
+        self._write_summary(summary, 0)
         return str(summary["scan"])
 
     def publish(self, name: str, df: DataFrame, order: list[Column]) -> None:
@@ -203,9 +204,14 @@ class Output:
 
     def publish_summary(self, summary: dict[str, Any]) -> dict[str, Any]:
         """Replaces the summary, and returns it as published; written last, it speaks of results that are there."""
-        row = self._spark.createDataFrame([summary], SUMMARY_SCHEMA).coalesce(1)
-        row.write.mode("overwrite").option("ignoreNullFields", False).json(_uri(self.folder(SUMMARY)))
-        return {name: summary[name] for name in row.columns}
+        return {name: summary[name] for name in self._write_summary(summary, 1)}
+
+    def _write_summary(self, summary: dict[str, Any], times: int) -> list[str]:
+        """Replaces the summary by no row or one, and returns its names; as text it needs no Python worker."""
+        parsed = F.from_json(F.lit(json.dumps(summary)), SUMMARY_SCHEMA, {"mode": "FAILFAST"})
+        rows = self._spark.range(times).coalesce(1).select(F.inline(F.array(parsed)))
+        rows.write.mode("overwrite").option("ignoreNullFields", False).json(_uri(self.folder(SUMMARY)))
+        return rows.columns
 
     def top(self, name: str) -> Top:
         """The first rows of a published result; only a result longer than that takes a second look."""

@@ -12,14 +12,24 @@ from pyspark.sql import types as T  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark.decode.batches import METADATA, UNKNOWN_FIELDS, arrow_schema
-from flowspark.decode.split import SCAN_SCHEMA, Source, binary_sources, listed_sources, read_split, scan_split, split_bytes
-from flowspark.decode.survey import SURVEY_SCHEMA, Span, opening_layout, survey
+from flowspark.decode.split import (
+    SCAN_SCHEMA,
+    SPLIT_SCHEMA,
+    Source,
+    binary_sources,
+    listed_sources,
+    read_split,
+    scan_split,
+    split_bytes,
+)
+from flowspark.decode.survey import RANGE_SCHEMA, SURVEY_SCHEMA, Span, opening_layout, survey
 from flowspark.errors import UsageError, did_you_mean
 from flowspark.fields import FIELDS, column_name, field_name, fields_of_version
 from flowspark.files import LogFile
 from flowspark.find import LogFiles, find_files
 from flowspark.keys import select
 from flowspark.layouts import Layout, parse_layout
+from flowspark.session import local_frame
 from flowspark.splits import pack, pieces, ranges, too_large
 
 if TYPE_CHECKING:
@@ -68,8 +78,7 @@ def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | Non
     rows = [(file.path, file.size, *span) for file in layouts for span in ranges(file)]
     if not rows:
         return list(files)
-    frame = spark.createDataFrame(rows, "path string, size long, start long, stop long")
-    frame = _spread(frame, min(len(rows), _ROUNDS * cores))
+    frame = _spread(local_frame(spark, rows, RANGE_SCHEMA), min(len(rows), _ROUNDS * cores))
     spans: dict[str, list[Span]] = defaultdict(list)
     for path, start, stop, lines, layout in sorted(frame.mapInArrow(survey, from_arrow_schema(SURVEY_SCHEMA)).collect()):
         spans[path].append(Span(start, stop, lines, tuple(layout) if layout else None))
@@ -81,7 +90,7 @@ def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | Non
 def splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
     """A row a split, each in a task of its own."""
     rows = [(split_bytes(split),) for split in pack(files, _cores(spark))]
-    return _spread(spark.createDataFrame(rows, "files binary"), len(rows))
+    return _spread(local_frame(spark, rows, SPLIT_SCHEMA), len(rows))
 
 
 def _spread(frame: DataFrame, tasks: int) -> DataFrame:

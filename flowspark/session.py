@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 import pyspark
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from flowspark.archive import ClassArchive
 from flowspark.aws import s3_endpoint
@@ -24,6 +27,9 @@ except ModuleNotFoundError:  # the client of Spark Connect comes without it
     SPARK_ERRORS: tuple[type[Exception], ...] = (PySparkException,)
 else:
     SPARK_ERRORS = (PySparkException, Py4JError)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _LOCAL = {
     "spark.master": "local[*]",
@@ -57,6 +63,7 @@ def spark_session(*, debug: bool) -> Iterator[SparkSession]:
         return
     local = "PYSPARK_GATEWAY_PORT" not in os.environ and "SPARK_REMOTE" not in os.environ  # else Java is there already
     archive = ClassArchive(Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent)) if local else None
+    Thread(target=import_module, args=("pandas",), daemon=True).start()  # Spark needs it in a moment; Java starts meanwhile
     spark = _create(f"{_LOCAL_JAVA} {archive.options}" if archive else None, debug=debug)
     try:
         yield spark
@@ -64,6 +71,19 @@ def spark_session(*, debug: bool) -> Iterator[SparkSession]:
         spark.stop()
         if archive:
             archive.keep(spark.sparkContext._gateway.proc)  # type: ignore[union-attr]  # pyspark sets it beside its class
+
+
+def local_frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> DataFrame:
+    """A DataFrame of rows that the driver has: as Arrow where Spark can (4 and later), which starts no Python worker."""
+    import pyarrow as pa
+
+    if pyspark.__version__.startswith("3."):
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        return spark.createDataFrame(rows, from_arrow_schema(schema), verifySchema=False)
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return spark.createDataFrame(pa.Table.from_arrays(arrays, schema=schema))
 
 
 def s3_confs(environment: Mapping[str, str]) -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import json as arrow_json
 
 from flowspark.decode.blocks import Bytes
 from flowspark.decode.records import REJECTED, Records, Reject
@@ -40,6 +43,15 @@ def column_type(column: str) -> pa.DataType:
 def arrow_schema(columns: Sequence[str]) -> pa.Schema:
     """The Arrow schema of record batches with these columns."""
     return pa.schema([(column, column_type(column)) for column in columns])
+
+
+def row_batches(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Rows of Python objects as Arrow, by way of JSON: `pa.array` would import pandas into each worker."""
+    if rows:
+        text = "\n".join(map(json.dumps, rows)).encode()
+        how = arrow_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
+        what = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+        yield from arrow_json.read_json(pa.BufferReader(text), how, what).to_batches()
 
 
 def record_batch(records: Records, file: str, columns: Sequence[str]) -> pa.RecordBatch:

@@ -9,14 +9,16 @@ from functools import partial
 from itertools import islice
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 
-from flowspark.decode.batches import REJECTED_LINE, record_batch, reject_batch
+from flowspark.decode.batches import REJECTED_LINE, record_batch, reject_batch, row_batches
 from flowspark.decode.blocks import Buffer
 from flowspark.decode.numbers import REASONS
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.records import Records, flow_keys
-from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
+from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Longs, Tally, split_keys
+from flowspark.decode.tokens import Mask
 from flowspark.errors import BadFile
 from flowspark.fields import field_name
 from flowspark.files import LogFile, Piece, reported_path, utc_text
@@ -46,10 +48,13 @@ SCAN_SCHEMA = pa.schema([("tally", pa.list_(_COUNT)), ("file", _FILE), ("reject"
 """What a scan stores: in each row one of the three is set. A `file` is one that was read whole, or the piece of it from
 `start` to `stop`."""
 
+SPLIT_SCHEMA = pa.schema([("files", pa.binary())])
+"""What tells a task its files (`split_bytes`)."""
+
 _PIECE = pa.struct(
     [("start", pa.int64()), ("stop", pa.int64()), ("first_line", pa.int64()), ("layout", pa.list_(pa.string()))]
 )
-_SPLIT = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string()), ("piece", _PIECE)])
+_FILES = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string()), ("piece", _PIECE)])
 _MANY = 1000  # rows of Python objects that are handed over at once
 _TALLIED = 1 << 16  # counts in a row of the scan; a row each would have all that is null about it stored as often
 
@@ -83,9 +88,9 @@ def split_bytes(files: Sequence[LogFile]) -> bytes:
     """A split's files as one compressed value: a million of them pass through Spark as some thousand rows."""
     rows = ((file.path, file.size, file.modified, file.piece and file.piece._asdict()) for file in files)
     columns = zip(*rows, strict=True)
-    table = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, _SPLIT, strict=True)], schema=_SPLIT)
+    table = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, _FILES, strict=True)], schema=_FILES)
     sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, _SPLIT, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+    with pa.ipc.new_stream(sink, _FILES, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
         stream.write_batch(table)
     return sink.getvalue()
 
@@ -134,20 +139,20 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
             for records in source.records(audit, buffer, given):
                 tally.add(flow_keys(records))
                 for reject in records.rejects():
-                    rejects.append({"file": source.path} | reject._asdict())
+                    rejects.append({"reject": {"file": source.path} | reject._asdict()})
                     if len(rejects) >= _MANY:
-                        yield _batch("reject", rejects)
+                        yield from row_batches(rejects, SCAN_SCHEMA)
                         rejects = []
         except BadFile as error:
-            audits.append(_audit_row(source, Audit(), SKIPPED, str(error)))
+            audits.append({"file": _audit_row(source, Audit(), SKIPPED, str(error))})
         else:
             total.merge(tally)
-            audits.append(_audit_row(source, audit, READ, None))
+            audits.append({"file": _audit_row(source, audit, READ, None)})
         if len(audits) >= _MANY:
-            yield _batch("file", audits)
+            yield from row_batches(audits, SCAN_SCHEMA)
             audits = []
-    yield _batch("reject", rejects)
-    yield _batch("file", audits)
+    yield from row_batches(rejects, SCAN_SCHEMA)
+    yield from row_batches(audits, SCAN_SCHEMA)
     yield _tally_batch(total)
 
 
@@ -198,23 +203,24 @@ def _audit_row(source: Source, audit: Audit, status: str, error: str | None) -> 
     }
 
 
-def _batch(column: str, rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
-    return _only(column, pa.array(rows, SCAN_SCHEMA.field(column).type))
-
-
 def _tally_batch(tally: Tally) -> pa.RecordBatch:
     keys, flows = tally.counts()
     ports, protocols = split_keys(keys)
-    arrays = [
-        pa.array(ports, pa.int32(), mask=ports == NO_PORT),
-        pa.array(protocols, pa.int32(), mask=protocols == NO_PROTOCOL),
-        pa.array(flows, pa.int64()),
-    ]
-    edges = pa.array([*range(0, len(keys), _TALLIED), len(keys)], pa.int32())
-    return _only("tally", pa.ListArray.from_arrays(edges, pa.StructArray.from_arrays(arrays, fields=list(_COUNT))))
-
-
-def _only(column: str, values: pa.Array) -> pa.RecordBatch:
-    """A batch of the scan in which one column is set."""
-    arrays = [values if f.name == column else pa.nulls(len(values), f.type) for f in SCAN_SCHEMA]
+    counts = pa.StructArray.from_arrays(
+        [
+            _numbers(ports, pa.int32(), ports == NO_PORT),
+            _numbers(protocols, pa.int32(), protocols == NO_PROTOCOL),
+            _numbers(flows, pa.int64()),
+        ],
+        fields=list(_COUNT),
+    )
+    edges = _numbers(np.array([*range(0, len(keys), _TALLIED), len(keys)]), pa.int32())
+    lists = pa.ListArray.from_arrays(edges, counts)
+    arrays = [lists if field.name == "tally" else pa.nulls(len(lists), field.type) for field in SCAN_SCHEMA]
     return pa.record_batch(arrays, schema=SCAN_SCHEMA)
+
+
+def _numbers(values: Longs, kind: pa.DataType, missing: Mask | None = None) -> pa.Array:
+    """Numbers as Arrow; not by `pa.array`, which imports pandas."""
+    valid = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(values.astype(kind.to_pandas_dtype()))])

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from flowspark.decode.batches import row_batches
 from flowspark.decode.blocks import GZIP, LINE_LIMIT, Block, Buffer, Counted, read_blocks, text_stream
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.split import open_span
@@ -18,6 +19,9 @@ from flowspark.decode.tokens import Mask
 from flowspark.errors import BadFile
 from flowspark.files import LogFile
 from flowspark.layouts import Layout, check_countable, header_layout
+
+RANGE_SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64()), ("start", pa.int64()), ("stop", pa.int64())])
+"""Which range of which file a survey is to look at."""
 
 SURVEY_SCHEMA = pa.schema(
     [
@@ -71,14 +75,14 @@ def opening_layout(file: LogFile, given: Layout | None) -> Layout | None:
 
 
 def survey(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Ranges of files, rows of path, size, start and stop, to rows of `SURVEY_SCHEMA`; an odd range has none."""
+    """Ranges of files, rows of `RANGE_SCHEMA`, to rows of `SURVEY_SCHEMA`; an odd range has none."""
     buffer = Buffer()
     for batch in batches:
         rows = []
         for path, size, start, stop in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             with suppress(BadFile):
                 rows.append({"path": path} | survey_range(path, size, start, stop, buffer)._asdict())
-        yield pa.RecordBatch.from_pylist(rows, SURVEY_SCHEMA)
+        yield from row_batches(rows, SURVEY_SCHEMA)
 
 
 def survey_range(path: str, size: int, start: int, stop: int, buffer: Buffer) -> Span:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from flowspark.fields import fields_of_version
 SEED = 20261122
 MILLION = 1_000_000
 _DAY = 1795305600  # 2026-11-22T00:00:00Z
+_HOSTS = 96
 _CHUNK = 100_000  # records in memory at once
 _BAD = ("short", "number", "status", "range")
 
@@ -150,12 +152,38 @@ def _spoil(row: list[str], how: str, layout: tuple[str, ...]) -> None:
         row[layout.index("dstport")] = "70000"
 
 
-def _values(draw: np.random.Generator, count: int) -> dict[str, list[str]]:
-    """The values of every field of version 11, for some records."""
-    pools = np.random.default_rng(SEED)  # the same network in every file
+@cache
+def _network() -> tuple[list[str], dict[str, list[str]]]:
+    """The addresses of the peers, and what each host has in some fields; the same in every file."""
+    draw = np.random.default_rng(SEED)
+    peers = [".".join(map(str, draw.integers(1, 256, size=4))) for _ in range(3000)]
+    task = [f"{draw.integers(1 << 62):016x}" for _ in range(_HOSTS)]
+    arn = "arn:aws:ecs:eu-west-1:123456789010"
 
     def identities(kind: str, many: int) -> list[str]:
-        return [f"{kind}-0{pools.integers(1 << 60):016x}" for _ in range(many)]
+        return [f"{kind}-0{draw.integers(1 << 60):016x}" for _ in range(many)]
+
+    return peers, {
+        "interface-id": identities("eni", _HOSTS),
+        "vpc-id": identities("vpc", 2) * (_HOSTS // 2),
+        "subnet-id": identities("subnet", 4) * (_HOSTS // 4),
+        "instance-id": identities("i", _HOSTS),
+        "ecs-cluster-arn": [f"{arn}:cluster/shop"] * _HOSTS,
+        "ecs-cluster-name": ["shop"] * _HOSTS,
+        "ecs-container-instance-arn": ["-"] * _HOSTS,
+        "ecs-container-id": [f"{t}-{n:010}" for n, t in enumerate(task)],
+        "ecs-service-name": ["checkout", "catalogue", "search"] * (_HOSTS // 3),
+        "ecs-task-definition-arn": [f"{arn}:task-definition/shop:{n % 3}" for n in range(_HOSTS)],
+        "ecs-task-arn": [f"{arn}:task/shop/{t}" for t in task],
+        "ecs-task-id": task,
+        "instance-tag": ["team%3Dshop", "team%3Dsearch"] * (_HOSTS // 2),
+        "next-hop-interface-id": identities("eni", 4) * (_HOSTS // 4),
+    }
+
+
+def _values(draw: np.random.Generator, count: int) -> dict[str, list[str]]:
+    """The values of every field of version 11, for some records."""
+    peers, by_host = _network()
 
     def pick(pool: list[str], places: np.ndarray) -> list[str]:
         return [pool[place] for place in places.tolist()]
@@ -163,12 +191,9 @@ def _values(draw: np.random.Generator, count: int) -> dict[str, list[str]]:
     def choose(*pool: str) -> list[str]:
         return pick(list(pool), draw.integers(len(pool), size=count))
 
-    hosts = 96
-    host = draw.integers(hosts, size=count)
+    host = draw.integers(_HOSTS, size=count)
     inward = draw.random(count) < 0.5
-    own = [f"172.31.{n % 4 * 16}.{n * 7 % 250}" for n in range(hosts)]
-    peers = [".".join(map(str, pools.integers(1, 256, size=4))) for _ in range(3000)]
-    own_address = pick(own, host)
+    own_address = pick([f"172.31.{n % 4 * 16}.{n * 7 % 250}" for n in range(_HOSTS)], host)
     peer_address = pick(peers, (draw.random(count) ** 3 * len(peers)).astype(int))
     service = draw.choice([443, 443, 443, 80, 53, 53, 22, 5432, 3306, 6379, 8080, 25, 123, 9092, 2049, 389], size=count)
     client = draw.integers(32768, 61000, size=count)
@@ -178,28 +203,10 @@ def _values(draw: np.random.Generator, count: int) -> dict[str, list[str]]:
     packets = (1 + draw.random(count) ** 2 * 2000).astype(int)
     start = _DAY + draw.integers(300, size=count)
     service_name, zone = choose("-", "-", "-", "S3", "DYNAMODB"), pick(["euw1-az1", "euw1-az2"], host % 2)
-    task = [f"{pools.integers(1 << 62):016x}" for _ in range(hosts)]
-    arn = "arn:aws:ecs:eu-west-1:123456789010"
 
     def swap(a: list[str], b: list[str]) -> list[str]:
         return [x if inbound else y for x, y, inbound in zip(a, b, inward.tolist(), strict=True)]
 
-    by_host: dict[str, list[str]] = {
-        "interface-id": identities("eni", hosts),
-        "vpc-id": identities("vpc", 2) * (hosts // 2),
-        "subnet-id": identities("subnet", 4) * (hosts // 4),
-        "instance-id": identities("i", hosts),
-        "ecs-cluster-arn": [f"{arn}:cluster/shop"] * hosts,
-        "ecs-cluster-name": ["shop"] * hosts,
-        "ecs-container-instance-arn": ["-"] * hosts,
-        "ecs-container-id": [f"{t}-{n:010}" for n, t in enumerate(task)],
-        "ecs-service-name": ["checkout", "catalogue", "search"] * (hosts // 3),
-        "ecs-task-definition-arn": [f"{arn}:task-definition/shop:{n % 3}" for n in range(hosts)],
-        "ecs-task-arn": [f"{arn}:task/shop/{t}" for t in task],
-        "ecs-task-id": task,
-        "instance-tag": ["team%3Dshop", "team%3Dsearch"] * (hosts // 2),
-        "next-hop-interface-id": identities("eni", 4) * (hosts // 4),
-    }
     columns = {name: pick(pool, host) for name, pool in by_host.items()}
     columns |= {
         "version": ["2"] * count,

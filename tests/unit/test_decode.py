@@ -19,7 +19,7 @@ from flowspark.decode.batches import record_batch
 from flowspark.decode.blocks import Block, Buffer
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.records import flow_keys
-from flowspark.decode.split import listed_sources, scan_split, split_bytes
+from flowspark.decode.split import Source, listed_sources, scan_split, split_bytes
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
 from flowspark.errors import BadFile
 from flowspark.fields import FIELDS, column_name
@@ -243,6 +243,27 @@ def test_the_decoder_imports_no_spark():
     modules = "flowspark.decode.split, flowspark.splits, flowspark.layouts, flowspark.lookup, flowspark.settings"
     code = f"import sys, {modules}; assert 'pyspark' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_scan_imports_no_pandas():
+    data = log(flow(), "odd", flow(443, 999))
+    code = f"""
+import io, sys
+from flowspark.decode.split import Source, scan_split
+source = Source("a", {len(data)}, None, lambda: io.BytesIO({data!r}))
+rows = [row for batch in scan_split([source], None) for row in batch.to_pylist()]
+assert [row["reject"]["line"] for row in rows if row["reject"]] == [3, 4], rows
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rule_9_the_text_of_a_rejected_line_is_kept_character_by_character():
+    odd = 'a "b" \\n \0 \x1b {} \u00e9 \U0001f600 \u2028 end'
+    data = log(flow()) + odd.encode() + b"\n\xff\n"
+    source = Source("a", len(data), None, lambda: io.BytesIO(data))
+    rejects = [row["reject"] for part in scan_split([source], None) for row in part.to_pylist() if row["reject"]]
+    assert [(row["line"], row["text"]) for row in rejects] == [(3, odd), (4, "\ufffd")]
 
 
 def test_strings_that_are_no_utf8_are_read_with_replacement_characters():
