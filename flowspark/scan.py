@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 from pyspark.sql import types as T  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -33,8 +35,6 @@ from flowspark.session import local_frame
 from flowspark.splits import pack, pieces, ranges, too_large
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     Batches = Iterator[pa.RecordBatch]
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | Non
     rows = [(file.path, file.size, *span) for file in layouts for span in ranges(file)]
     if not rows:
         return list(files)
-    frame = _spread(local_frame(spark, rows, RANGE_SCHEMA), min(len(rows), _ROUNDS * cores))
+    frame = _dealt(spark, rows, RANGE_SCHEMA, min(len(rows), _ROUNDS * cores))
     spans: dict[str, list[Span]] = defaultdict(list)
     for path, start, stop, lines, layout in sorted(frame.mapInArrow(survey, from_arrow_schema(SURVEY_SCHEMA)).collect()):
         spans[path].append(Span(start, stop, lines, tuple(layout) if layout else None))
@@ -90,13 +90,19 @@ def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | Non
 def splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
     """A row a split, each in a task of its own."""
     rows = [(split_bytes(split),) for split in pack(files, _cores(spark))]
-    return _spread(local_frame(spark, rows, SPLIT_SCHEMA), len(rows))
+    return _dealt(spark, rows, SPLIT_SCHEMA, len(rows))
 
 
-def _spread(frame: DataFrame, tasks: int) -> DataFrame:
-    """The rows of a small frame shared out evenly to so many tasks."""
-    one = frame.coalesce(1)
-    return one.repartition(tasks) if tasks > 1 else one
+def _dealt(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa.Schema, tasks: int) -> DataFrame:
+    """Rows of the driver, equally many to each task, the first ones to the tasks that start first.
+
+    Spark itself gives each core one of a few rows. Of more, `repartition` would give two to one task and none to another,
+    by chance; but the numbers of a range are dealt out evenly, and fetch their rows.
+    """
+    if len(rows) <= _cores(spark):
+        return local_frame(spark, rows, schema)
+    numbered = local_frame(spark, [(n, *row) for n, row in enumerate(rows)], schema.insert(0, pa.field("id", pa.int64())))
+    return spark.range(0, len(rows), 1, tasks).join(F.broadcast(numbered), "id").drop("id")
 
 
 def _cores(spark: SparkSession) -> int:
