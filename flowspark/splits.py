@@ -14,13 +14,14 @@ from flowspark.layouts import Layout
 Split = list[LogFile]
 
 _MEGABYTE = 1 << 20
-_SMALLEST, _LARGEST = 32 * _MEGABYTE, 256 * _MEGABYTE
+_SMALLEST, _LARGEST = 32 * _MEGABYTE, 1024 * _MEGABYTE
+_UNCUT = 256 * _MEGABYTE  # a smaller file is not worth a survey
 _OPENING = _MEGABYTE // 4  # what opening a file costs, in bytes read: keeps a million tiny files from one task
 _RANGE = 32 * _MEGABYTE  # small enough that the pieces fill the splits evenly
 
 
 def too_large(files: Sequence[LogFile], cores: int) -> list[LogFile]:
-    """The files that would keep one core busy while others have nothing left to do: larger than any split, and than a
+    """The files that would keep one core busy while others have nothing left to do: larger than 256 MB, and than a
     quarter of a core's share of the work. There are never more than four for each core.
 
     >>> too_large([LogFile("a", 10 << 30), LogFile("b", 1 << 30)], cores=2)
@@ -29,7 +30,7 @@ def too_large(files: Sequence[LogFile], cores: int) -> list[LogFile]:
     if cores == 1:
         return []
     share = sum(file.size for file in files) // cores
-    return [file for file in files if file.size > max(_LARGEST, share // 4)]
+    return [file for file in files if file.size > max(_UNCUT, share // 4)]
 
 
 def ranges(file: LogFile) -> list[tuple[int, int]]:
@@ -61,7 +62,7 @@ def pieces(file: LogFile, layout: Layout, spans: Sequence[Span]) -> list[LogFile
 def pack(files: Sequence[LogFile], cores: int) -> list[Split]:
     """The files and pieces in splits of about equal work, the heaviest split first; the same files give the same splits.
 
-    A split is a core's share of the work, but from 32 to 256 MB: a small input does not pay for many tasks, each with a
+    A split is a core's share of the work, but from 32 MB to 1 GB: a small input does not pay for many tasks, each with a
     tally of its own, and a large one has no task that outlives the others by much. Splits that take several rounds are as
     many as fill the last round too.
 

@@ -1,7 +1,8 @@
 """The same counts by other means, each in a process of its own: `engines.py NAME CORES FILE FIELD … < list of files`.
 
 Writes the flows of each dstport and protocol to FILE. DuckDB and Polars have what suits them: all cores, streaming, types.
-Neither checks all that flowspark does. `decoder` is flowspark's decoder on one core; `floor` gunzips, and counts line ends.
+Neither checks all that flowspark does. `library` is Spark counting what `read_flow_logs` gives, record by record; `decoder`
+is flowspark's decoder on one core; `floor` gunzips, and counts line ends.
 """
 
 from __future__ import annotations
@@ -60,6 +61,16 @@ def polars(_cores: int, fields: list[str], paths: list[str]) -> Counts:
     return [list(row) for row in found.group_by("dstport", "protocol").len().collect(engine="streaming").rows()]
 
 
+def library(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
+    import flowspark
+    from flowspark.session import spark_session
+
+    with spark_session(debug=False) as spark:
+        records = flowspark.read_flow_logs(spark, paths, columns=["dstport", "protocol", "log_status"])
+        flows = records.where("log_status = 'OK' AND dstport IS NOT NULL AND protocol IS NOT NULL")
+        return [list(row) for row in flows.groupBy("dstport", "protocol").count().collect()]
+
+
 def decoder(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
     from flowspark.decode.split import Source, scan_split
 
@@ -83,6 +94,7 @@ ENGINES: dict[str, Callable[[int, list[str], list[str]], Counts]] = {
     "duckdb": duckdb_typed,
     "duckdb-auto": duckdb_auto,
     "polars": polars,
+    "library": library,
     "decoder": decoder,
     "floor": floor,
 }

@@ -24,8 +24,8 @@ from sizes import sizes
 from flowspark.protocols import KEYWORDS
 
 ROOT = Path(__file__).parent.parent.parent
-FLOWSPARK, DECODER, FLOOR = "flowspark", "decoder", "floor"
-ENGINES = (FLOWSPARK, "duckdb", "duckdb-auto", "polars", DECODER, FLOOR)
+FLOWSPARK, LIBRARY, DECODER, FLOOR = "flowspark", "library", "decoder", "floor"
+ENGINES = (FLOWSPARK, "duckdb", "duckdb-auto", "polars", LIBRARY, DECODER, FLOOR)
 LEFT_OUT = dict.fromkeys(("crlf", "blank", "one-gz", "all-bad"), ("duckdb", "duckdb-auto", "polars"))
 """Engines that a case says nothing about: it tells what flowspark makes of odd lines, or of one large file."""
 LEFT_OUT["bad"] = ("duckdb-auto",)  # one bad number, and it takes all ports of the column for texts
@@ -103,7 +103,7 @@ def _run(name: str, case: str, place: Path, flags: argparse.Namespace) -> measur
             ]
             command = [sys.executable, *job, *where]
         else:
-            python = sys.executable if name in (DECODER, FLOOR) else flags.others
+            python = sys.executable if name in (LIBRARY, DECODER, FLOOR) else flags.others
             script = str(ROOT / "scripts" / "bench" / "engines.py")
             command = [python, script, name, str(flags.cores), str(out), *data.CASES[case].layout]
         paths = "\n".join(map(str, data.files(place)))

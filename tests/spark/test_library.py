@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import gzip
 
+import pyarrow as pa
 import pytest
 from chispa import assert_df_equality
 from chispa.schema_comparer import assert_schema_equality
 from hypothesis import given, settings
+from pyspark import TaskContext
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 import flowspark
+from flowspark.decode.split import listed_sources
 from flowspark.errors import FlowsparkError, InputError, UsageError
 from flowspark.fields import FIELDS
+from flowspark.files import LogFile
+from flowspark.scan import splits_frame
 from tests import reference
 from tests.logs import NODATA, V2, flow, log, write
 from tests.strategies import contents
@@ -164,6 +169,21 @@ def test_a_transform_chain_counts_what_the_job_counts(ansi_spark, tmp_path):
         ignore_row_order=True,
         ignore_nullable=True,
     )
+
+
+def _with_task(batches):
+    task = TaskContext.get().partitionId()
+    for batch in batches:
+        yield pa.record_batch([pa.repeat(pa.scalar(task, pa.int32()), len(batch)), batch.column(0)], ["task", "files"])
+
+
+@pytest.mark.parametrize("many", [1, 2, 7, 40])
+def test_each_task_gets_one_split_and_the_first_task_the_heaviest(spark, many):
+    files = [LogFile(f"/logs/{number:02}.log", (2000 + number) << 20) for number in range(many)]
+    rows = sorted(splits_frame(spark, files).mapInArrow(_with_task, "task int, files binary").collect())
+    assert len({row["task"] for row in rows}) == len(rows) == many
+    batch = pa.record_batch([pa.array([row["files"] for row in rows], pa.binary())], names=["files"])
+    assert [source.size for source in listed_sources([batch])] == sorted((file.size for file in files), reverse=True)
 
 
 def test_wrong_use_is_told(spark, tmp_path):

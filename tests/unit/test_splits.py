@@ -102,21 +102,21 @@ def test_the_heaviest_split_need_not_hold_the_largest_file():
 
 
 def test_of_large_files_the_largest_is_a_split_of_its_own_and_comes_first():
-    # 1,900 MB at 256 MB a split are more splits than files
+    # 1,900 MB are as many splits as there are cores, and files
     packed = pack(files(100 * MB, 900 * MB, 300 * MB, 600 * MB))
     assert [bytes_of(split) // MB for split in packed] == [900, 600, 300, 100]
 
 
 def test_the_work_is_shared_out_evenly():
     packed = pack(files(*[10 * MB] * 640))
-    # 6,400 MB, and 160 for opening the files, at 256 MB a split are 26, and four cores have 28
-    assert Counter(len(split) for split in packed) == {23: 24, 22: 4}
+    # 6,400 MB, and 160 for opening the files, at 1 GB a split are 7, and four cores have 8
+    assert Counter(len(split) for split in packed) == {80: 8}
 
 
 def test_small_files_fill_up_the_splits_beside_a_large_one():
     packed = pack(files(1000 * MB, *[MB] * 1000))
-    # 2,000 MB, and 250 for opening 1,001 files: at 256 MB a split 9, and four cores have 12
-    assert len(packed) == 12
+    # 2,000 MB, and 250 for opening 1,001 files: one split for each of four cores
+    assert len(packed) == 4
     assert paths(packed)[0] == ["/logs/0000000.log"]
     sizes = [bytes_of(split) for split in packed[1:]]
     assert max(sizes) - min(sizes) <= MB
@@ -144,21 +144,21 @@ def test_an_input_of_some_size_has_a_split_for_every_core(cores):
 @pytest.mark.parametrize("cores", [1, 3, 64, 500])
 def test_a_large_input_has_no_split_that_outlives_the_others(cores):
     packed = pack(files(*[64 * MB] * 1600), cores)
-    # 100 GB at most 256 MB a split are at least 400 splits, of four files at most; the last round is a full one
-    assert len(packed) >= 400
-    assert max(len(split) for split in packed) <= 4
+    # 100 GB at most 1 GB a split are at least 100 splits, of 16 files at most; the last round is a full one
+    assert len(packed) >= 100
+    assert max(len(split) for split in packed) <= 16
     assert len(packed) % cores == 0
 
 
 def test_very_many_tiny_files_are_not_one_task():
     packed = pack(files(*[100] * 100_000))
     # 10 MB of bytes alone: it is the cost of opening, a quarter of a megabyte each, that spreads them out;
-    # at 256 MB a split that is about 1,000 files, and a million of them are about 1,000 splits
-    assert max(len(split) for split in packed) <= 1024
+    # at 1 GB a split that is about 4,000 files, and a million of them are about 250 splits
+    assert max(len(split) for split in packed) <= 4096
 
 
 def test_empty_files_cost_something_too():
-    assert len(pack(files(*[0] * 10_000))) >= 10
+    assert len(pack(files(*[0] * 40_000))) >= 10
 
 
 def test_files_of_one_size_are_dealt_out_by_path():
