@@ -1,7 +1,7 @@
 """The same counts by other means, each in a process of its own: `engines.py NAME CORES FILE FIELD … < list of files`.
 
 Writes the flows of each dstport and protocol to FILE. DuckDB and Polars have what suits them: all cores, streaming, types.
-Neither checks all that flowspark does. `library` is Spark counting what `read_flow_logs` gives, record by record; `decoder`
+Neither checks all that flowspark does. `library` is plain Spark that counts what `read_flow_logs` gives; `decoder`
 is flowspark's decoder on one core; `floor` gunzips, and counts line ends.
 """
 
@@ -62,10 +62,11 @@ def polars(_cores: int, fields: list[str], paths: list[str]) -> Counts:
 
 
 def library(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
-    import flowspark
-    from flowspark.session import spark_session
+    from pyspark.sql import SparkSession
 
-    with spark_session(debug=False) as spark:
+    import flowspark
+
+    with SparkSession.builder.master("local[*]").config("spark.ui.enabled", "false").getOrCreate() as spark:
         records = flowspark.read_flow_logs(spark, paths, columns=["dstport", "protocol", "log_status"])
         flows = records.where("log_status = 'OK' AND dstport IS NOT NULL AND protocol IS NOT NULL")
         return [list(row) for row in flows.groupBy("dstport", "protocol").count().collect()]
