@@ -46,12 +46,14 @@ def arrow_schema(columns: Sequence[str]) -> pa.Schema:
 
 
 def row_batches(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Rows of Python objects as Arrow, by way of JSON: `pa.array` would import pandas into each worker."""
+    """Rows of Python objects, if any, as one batch; by way of JSON: `pa.array` would import pandas into each worker."""
     if rows:
-        text = "\n".join(map(json.dumps, rows)).encode()
+        text = json.dumps({"rows": rows}).encode()
         how = arrow_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
-        what = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
-        yield from arrow_json.read_json(pa.BufferReader(text), how, what).to_batches()
+        as_rows = pa.schema([("rows", pa.list_(pa.struct(list(schema))))])
+        what = arrow_json.ParseOptions(explicit_schema=as_rows, unexpected_field_behavior="error")
+        found = arrow_json.read_json(pa.BufferReader(text), how, what).column("rows").chunk(0)
+        yield pa.RecordBatch.from_struct_array(found.values)
 
 
 def record_batch(records: Records, file: str, columns: Sequence[str]) -> pa.RecordBatch:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -66,6 +67,7 @@ def library(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
 
     import flowspark
 
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     with SparkSession.builder.master("local[*]").config("spark.ui.enabled", "false").getOrCreate() as spark:
         records = flowspark.read_flow_logs(spark, paths, columns=["dstport", "protocol", "log_status"])
         flows = records.where("log_status = 'OK' AND dstport IS NOT NULL AND protocol IS NOT NULL")
