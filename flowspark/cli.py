@@ -104,7 +104,7 @@ def _run(settings: Settings, *, debug: bool) -> None:
             raise
         raise FlowsparkError("pyspark is missing; pip install 'flowspark[spark]', or run with spark-submit") from error
     with session.spark_session(debug=debug) as spark:
-        from flowspark import pipeline, report
+        from flowspark import pipeline, report  # not above: Java is to start before all this is imported
 
         result = pipeline.run(spark, settings)
         for warning in report.warnings(result.summary):

@@ -189,7 +189,7 @@ class Output:
         summary = self._summary()
         if summary is None:
             return None
-        self._write_summary(summary, 0)
+        self._write_summary(None)
         return str(summary["scan"])
 
     def publish(self, name: str, df: DataFrame, order: list[Column]) -> None:
@@ -204,12 +204,12 @@ class Output:
 
     def publish_summary(self, summary: dict[str, Any]) -> dict[str, Any]:
         """Replaces the summary, and returns it as published; written last, it speaks of results that are there."""
-        return {name: summary[name] for name in self._write_summary(summary, 1)}
+        return {name: summary[name] for name in self._write_summary(summary)}
 
-    def _write_summary(self, summary: dict[str, Any], times: int) -> list[str]:
-        """Replaces the summary by no row or one, and returns its names; as text it needs no Python worker."""
-        parsed = F.from_json(F.lit(json.dumps(summary)), SUMMARY_SCHEMA, {"mode": "FAILFAST"})
-        rows = self._spark.range(times).coalesce(1).select(F.inline(F.array(parsed)))
+    def _write_summary(self, summary: dict[str, Any] | None) -> list[str]:
+        """Replaces the summary, by no row where there is none, and returns its names; as text it needs no Python worker."""
+        parsed = F.from_json(F.lit(json.dumps(summary or {})), SUMMARY_SCHEMA, {"mode": "FAILFAST"})
+        rows = self._spark.range(1 if summary else 0).coalesce(1).select(F.inline(F.array(parsed)))
         rows.write.mode("overwrite").option("ignoreNullFields", False).json(_uri(self.folder(SUMMARY)))
         return rows.columns
 

@@ -75,7 +75,7 @@ def spark_session(*, debug: bool) -> Iterator[SparkSession]:
 
 def local_frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> DataFrame:
     """A DataFrame of rows that the driver has: as Arrow where Spark can (4 and later), which starts no Python worker."""
-    import pyarrow as pa
+    import pyarrow as pa  # not above: Java is to start before this is imported
 
     if pyspark.__version__.startswith("3."):
         from pyspark.sql.pandas.types import from_arrow_schema

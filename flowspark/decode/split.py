@@ -206,16 +206,14 @@ def _audit_row(source: Source, audit: Audit, status: str, error: str | None) -> 
 def _tally_batch(tally: Tally) -> pa.RecordBatch:
     keys, flows = tally.counts()
     ports, protocols = split_keys(keys)
-    counts = pa.StructArray.from_arrays(
-        [
-            _numbers(ports, pa.int32(), ports == NO_PORT),
-            _numbers(protocols, pa.int32(), protocols == NO_PROTOCOL),
-            _numbers(flows, pa.int64()),
-        ],
-        fields=list(_COUNT),
-    )
-    edges = _numbers(np.array([*range(0, len(keys), _TALLIED), len(keys)]), pa.int32())
-    lists = pa.ListArray.from_arrays(edges, counts)
+    columns = [
+        _numbers(ports, pa.int32(), ports == NO_PORT),
+        _numbers(protocols, pa.int32(), protocols == NO_PROTOCOL),
+        _numbers(flows, pa.int64()),
+    ]
+    counts = pa.Array.from_buffers(_COUNT, len(keys), [None], children=columns)
+    edges = np.array([*range(0, len(keys), _TALLIED), len(keys)], np.int32)
+    lists = pa.Array.from_buffers(pa.list_(_COUNT), len(edges) - 1, [None, pa.py_buffer(edges)], children=[counts])
     arrays = [lists if field.name == "tally" else pa.nulls(len(lists), field.type) for field in SCAN_SCHEMA]
     return pa.record_batch(arrays, schema=SCAN_SCHEMA)
 

@@ -252,8 +252,9 @@ def test_rule_12_a_large_file_in_pieces_is_published_as_the_whole_file_is(spark,
         "empty.log": b"",
     }
     published = []
-    for limit in (splits._UNCUT, 1000):
+    for limit in (splits._LARGEST, 1000):
         monkeypatch.setattr(splits, "_UNCUT", limit)
+        monkeypatch.setattr(splits, "_LARGEST", limit)
         monkeypatch.setattr(splits, "_RANGE", 300)
         out = run_job(spark, tmp_path, logs, **ANY)
         tables = [read_part(out.output, name) for name in ("tag_counts", "port_protocol_counts", "rejects", "files")]
