@@ -89,7 +89,7 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
     unbalanced = F.col("file.lines") != explained
     without_ports = F.filter("tally", lambda count: count["dstport"].isNull() | count["protocol"].isNull())
     rows = (
-        scan.where(F.col("reject").isNull())
+        scan.where(F.col("rejects").isNull())
         .groupBy("file.status", "file.layouts", is_piece(F.col("file")).alias("piece"))
         .agg(
             *(F.sum(f"file.{name}").alias(name) for name in counted),

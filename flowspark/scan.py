@@ -43,7 +43,7 @@ _ROUNDS = 4  # tasks for each core in a survey: none outlives the others by much
 
 
 def scan_files(spark: SparkSession, found: LogFiles, given: Layout | None) -> DataFrame:
-    """The scan: one pass over all files, as rows of `tally`, `file` or `reject`, of which one is set (decode/split.py)."""
+    """The scan: one pass over all files, as rows of `tally`, `file` or `rejects`, of which one is set (decode/split.py)."""
 
     def decode(sources: Iterator[Source]) -> Batches:
         return scan_split(sources, given)

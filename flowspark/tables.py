@@ -12,7 +12,7 @@ from flowspark.tagging import protocol_order
 
 def rejects_of(scan: DataFrame, books: Books) -> DataFrame:
     """The rejected lines of the files that were read: `file, line, reason, text`."""
-    rejects = scan.where(F.col("reject").isNotNull()).select("reject.*")
+    rejects = scan.select(F.inline("rejects"))
     if not books.bad_files:
         return rejects
     read = scan.where(F.col("file.status") == READ).select(F.col("file.path").alias("file"))

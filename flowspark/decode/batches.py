@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from flowspark.decode.blocks import Bytes
+from flowspark.decode.numbers import Longs
 from flowspark.decode.records import REJECTED, Records, Reject
 from flowspark.decode.tokens import Mask, Positions
 from flowspark.fields import FIELDS, field_name
@@ -56,6 +57,26 @@ def row_batches(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> Iterato
         yield pa.RecordBatch.from_struct_array(found.values)
 
 
+def number_array(values: Longs, kind: pa.DataType, missing: Mask | None = None) -> pa.Array:
+    """Numbers as Arrow; not by `pa.array`, which would import pandas into each worker."""
+    valid = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(values.astype(kind.to_pandas_dtype()))])
+
+
+def text_array(texts: Sequence[str]) -> pa.Array:
+    """Texts as Arrow, the same way."""
+    data = [text.encode() for text in texts]
+    edges = np.zeros(len(data) + 1, np.int32)
+    np.cumsum([len(text) for text in data], out=edges[1:])
+    return pa.Array.from_buffers(pa.string(), len(data), [None, pa.py_buffer(edges), pa.py_buffer(b"".join(data))])
+
+
+def reject_arrays(rejects: Sequence[Reject]) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """The lines, reasons and texts of rejected lines."""
+    lines, reasons, texts = zip(*rejects, strict=True)
+    return number_array(np.array(lines, np.int64), pa.int64()), text_array(reasons), text_array(texts)
+
+
 def record_batch(records: Records, file: str, columns: Sequence[str]) -> pa.RecordBatch:
     """The records that are not rejected; a field that their layout does not have is null, and so is `-`."""
     rows = np.arange(records.lines.rows)
@@ -67,11 +88,12 @@ def record_batch(records: Records, file: str, columns: Sequence[str]) -> pa.Reco
 def reject_batch(rejects: Sequence[Reject], file: str, columns: Sequence[str]) -> pa.RecordBatch:
     """Rejected lines as rows: their file, line, reason and text; all fields of a record are null."""
     count = len(rejects)
+    lines, reasons, texts = reject_arrays(rejects)
     values = {
         FILE: _repeated(file, count),
         **{column: _repeated(_fact(file, column), count) for column in FILE_FACTS if column in columns},
-        LINE: pa.array([reject.line for reject in rejects], pa.int64()),
-        REJECTED_LINE: pa.array([{"reason": r.reason, "text": r.text} for r in rejects], _REJECTED_TYPE),
+        LINE: lines,
+        REJECTED_LINE: pa.StructArray.from_arrays([reasons, texts], fields=list(_REJECTED_TYPE)),
     }
     arrays = [values[c] if c in values else pa.nulls(count, column_type(c)) for c in columns]
     return pa.record_batch(arrays, schema=arrow_schema(columns))

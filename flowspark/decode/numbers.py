@@ -32,7 +32,8 @@ _OVER_NINE = np.uint64(0x7676767676767676)
 _PAIRS = np.uint64(0x00FF00FF00FF00FF)
 _QUADS = np.uint64(0x0000FFFF0000FFFF)
 _TENS, _HUNDREDS, _MYRIADS = np.uint64((10 << 8) + 1), np.uint64((100 << 16) + 1), np.uint64((10_000 << 32) + 1)
-_TWO_BYTES = np.uint64(0xFFFF)
+_THREE_BYTES = np.uint64(0xFFFFFF)
+_OK_SPACE, _OK_LF = (np.uint64(int.from_bytes(text, "little")) for text in (b"OK ", b"OK\n"))
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,24 @@ def _digits(block: Block, starts: Positions, lengths: Positions) -> tuple[Longs,
 
 
 def _eight(digits: Words, lengths: Positions) -> tuple[Longs, Mask]:
-    """The numbers that the first `lengths` (1 to 8) bytes of each word spell, 0 to 9 a byte, and where they spell none."""
-    digits = digits << (64 - (lengths << 3)).view(np.uint64)
-    bad = (((digits + _OVER_NINE) | digits) & _HIGH_BITS) != 0
-    digits = (digits * _TENS) >> np.uint64(8)
-    digits = ((digits & _PAIRS) * _HUNDREDS) >> np.uint64(16)
-    digits = ((digits & _QUADS) * _MYRIADS) >> np.uint64(32)
-    return digits.view(np.int64), bad
+    """The numbers that the first `lengths` (1 to 8) bytes of each word spell, 0 to 9 a byte, and where they spell none.
+
+    The words are used up.
+    """
+    shifts = lengths << 3  # from here on in place: new arrays would push each other out of the cache
+    digits <<= np.subtract(64, shifts, out=shifts).view(np.uint64)
+    over = digits + _OVER_NINE
+    over |= digits
+    over &= _HIGH_BITS
+    digits *= _TENS
+    digits >>= np.uint64(8)
+    digits &= _PAIRS
+    digits *= _HUNDREDS
+    digits >>= np.uint64(16)
+    digits &= _QUADS
+    digits *= _MYRIADS
+    digits >>= np.uint64(32)
+    return digits.view(np.int64), over != 0
 
 
 @dataclass(frozen=True)
@@ -115,12 +127,13 @@ def exact_number(text: bytes, bounds: tuple[int, int]) -> int | Reason:
 
 def statuses(block: Block, starts: Positions, stops: Positions) -> Codes | None:
     """The log-status of each row, `OK` to `OTHER_STATUS`; None when all are OK. It is spelled exactly."""
-    lengths = stops - starts
-    other = np.flatnonzero((lengths != 2) | ((block.words[starts] & _TWO_BYTES) != _STATUS_WORDS["OK"]))
+    words = block.words[starts]
+    words &= _THREE_BYTES
+    other = np.flatnonzero((words != _OK_SPACE) & (words != _OK_LF))  # with what ends it, OK needs no look at its length
     if not len(other):
         return None
-    codes = np.zeros(len(lengths), np.uint8)
-    few = lengths[other]
+    codes = np.zeros(len(words), np.uint8)
+    few = stops[other] - starts[other]
     shifts = (64 - (np.minimum(few, 8) << 3)).view(np.uint64)
     words = (block.words[starts[other]] << shifts) >> shifts
     found = np.full(len(other), OTHER_STATUS, np.uint8)

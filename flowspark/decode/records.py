@@ -73,12 +73,11 @@ class Records:
 
     def rejects(self) -> Iterator[Reject]:
         """The rejected lines, in order, one at a time: a block can be full of them."""
-        for line, reason in self.refused.items():
-            yield Reject(self.first_line + line, num.REASONS[reason], self._text(line))
-
-    def _text(self, line: int) -> str:
-        # four bytes are the most that a character takes, and the fewest that leave the first 1,000 as they are
-        return self.lines.text(line)[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT]
+        texts = self.lines.texts(np.array([*self.refused], np.intp))
+        for (line, reason), text in zip(self.refused.items(), texts, strict=True):
+            # four bytes are the most that a character takes, and the fewest that leave the first 1,000 as they are
+            shown = text[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT]
+            yield Reject(self.first_line + line, num.REASONS[reason], shown)
 
 
 def evaluate(block: Block, layout: Layout, wanted: frozenset[str], first_line: int) -> Records:
@@ -129,7 +128,10 @@ def headers(records: Records) -> list[tuple[int, Layout]]:
 
     A header is always among the refused lines: its log-status is no status, and without one its dstport is no number.
     """
-    found = ((line, header_layout(records.lines.text(line))) for line in records.refused)
+    lines = np.array([*records.refused], np.intp)
+    first_bytes = records.lines.block.data[records.lines.ends[lines] + 1]
+    lines = lines[(first_bytes >= ord("a")) | (first_bytes <= ord(" "))]  # as a header begins, maybe after blanks
+    found = zip(lines.tolist(), map(header_layout, records.lines.texts(lines)), strict=True)
     return [(line, layout) for line, layout in found if layout]
 
 

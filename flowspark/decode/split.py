@@ -12,13 +12,20 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from flowspark.decode.batches import REJECTED_LINE, record_batch, reject_batch, row_batches
+from flowspark.decode.batches import (
+    REJECTED_LINE,
+    number_array,
+    record_batch,
+    reject_arrays,
+    reject_batch,
+    row_batches,
+    text_array,
+)
 from flowspark.decode.blocks import Buffer
 from flowspark.decode.numbers import REASONS
 from flowspark.decode.reader import Audit, read_records
-from flowspark.decode.records import Records, flow_keys
-from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Longs, Tally, split_keys
-from flowspark.decode.tokens import Mask
+from flowspark.decode.records import Records, Reject, flow_keys
+from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
 from flowspark.errors import BadFile
 from flowspark.fields import field_name
 from flowspark.files import LogFile, Piece, reported_path, utc_text
@@ -44,7 +51,7 @@ _FILE = pa.struct(
 )
 _REJECT = pa.struct([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
 
-SCAN_SCHEMA = pa.schema([("tally", pa.list_(_COUNT)), ("file", _FILE), ("reject", _REJECT)])
+SCAN_SCHEMA = pa.schema([("tally", pa.list_(_COUNT)), ("file", _FILE), ("rejects", pa.list_(_REJECT))])
 """What a scan stores: in each row one of the three is set. A `file` is one that was read whole, or the piece of it from
 `start` to `stop`."""
 
@@ -56,7 +63,8 @@ _PIECE = pa.struct(
 )
 _FILES = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string()), ("piece", _PIECE)])
 _MANY = 1000  # rows of Python objects that are handed over at once
-_TALLIED = 1 << 16  # counts in a row of the scan; a row each would have all that is null about it stored as often
+_COUNTS = 1 << 16  # in a row of the scan; a row each would have all that is null about it stored as often
+_REJECTS = 8  # in a row: Spark reads 4,096 rows of a Parquet file at once, and a text may be long
 
 
 @dataclass(frozen=True)
@@ -132,16 +140,16 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
     """
     buffer, total = Buffer(), Tally()
     audits: list[dict[str, Any]] = []
-    rejects: list[dict[str, Any]] = []
+    rejects: list[tuple[str, Reject]] = []
     for source in sources:
         audit, tally = Audit(), Tally()
         try:
             for records in source.records(audit, buffer, given):
                 tally.add(flow_keys(records))
                 for reject in records.rejects():
-                    rejects.append({"reject": {"file": source.path} | reject._asdict()})
+                    rejects.append((source.path, reject))
                     if len(rejects) >= _MANY:
-                        yield from row_batches(rejects, SCAN_SCHEMA)
+                        yield _reject_batch(rejects)
                         rejects = []
         except BadFile as error:
             audits.append({"file": _audit_row(source, Audit(), SKIPPED, str(error))})
@@ -151,7 +159,8 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
         if len(audits) >= _MANY:
             yield from row_batches(audits, SCAN_SCHEMA)
             audits = []
-    yield from row_batches(rejects, SCAN_SCHEMA)
+    if rejects:
+        yield _reject_batch(rejects)
     yield from row_batches(audits, SCAN_SCHEMA)
     yield _tally_batch(total)
 
@@ -207,18 +216,23 @@ def _tally_batch(tally: Tally) -> pa.RecordBatch:
     keys, flows = tally.counts()
     ports, protocols = split_keys(keys)
     columns = [
-        _numbers(ports, pa.int32(), ports == NO_PORT),
-        _numbers(protocols, pa.int32(), protocols == NO_PROTOCOL),
-        _numbers(flows, pa.int64()),
+        number_array(ports, pa.int32(), ports == NO_PORT),
+        number_array(protocols, pa.int32(), protocols == NO_PROTOCOL),
+        number_array(flows, pa.int64()),
     ]
-    counts = pa.Array.from_buffers(_COUNT, len(keys), [None], children=columns)
-    edges = np.array([*range(0, len(keys), _TALLIED), len(keys)], np.int32)
-    lists = pa.Array.from_buffers(pa.list_(_COUNT), len(edges) - 1, [None, pa.py_buffer(edges)], children=[counts])
-    arrays = [lists if field.name == "tally" else pa.nulls(len(lists), field.type) for field in SCAN_SCHEMA]
+    return _lists("tally", columns, _COUNTS)
+
+
+def _reject_batch(rejects: Sequence[tuple[str, Reject]]) -> pa.RecordBatch:
+    files, told = zip(*rejects, strict=True)
+    return _lists("rejects", [text_array(files), *reject_arrays(told)], _REJECTS)
+
+
+def _lists(name: str, columns: list[pa.Array], length: int) -> pa.RecordBatch:
+    """Rows of the scan in which one column is set: lists of so many structs, which have these columns."""
+    kind, count = SCAN_SCHEMA.field(name).type, len(columns[0])
+    structs = pa.Array.from_buffers(kind.value_type, count, [None], children=columns)
+    edges = np.array([*range(0, count, length), count], np.int32)
+    lists = pa.Array.from_buffers(kind, len(edges) - 1, [None, pa.py_buffer(edges)], children=[structs])
+    arrays = [lists if field.name == name else pa.nulls(len(lists), field.type) for field in SCAN_SCHEMA]
     return pa.record_batch(arrays, schema=SCAN_SCHEMA)
-
-
-def _numbers(values: Longs, kind: pa.DataType, missing: Mask | None = None) -> pa.Array:
-    """Numbers as Arrow; not by `pa.array`, which imports pandas."""
-    valid = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(values.astype(kind.to_pandas_dtype()))])

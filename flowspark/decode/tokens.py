@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,12 +61,13 @@ class Lines:
             wanted = self.values[wanted]
         return self.bounds[wanted] + 1, self.bounds[wanted + 1]
 
-    def text(self, line: int) -> bytes:
-        """A line as it stands in the file, without its line end."""
-        first, last = int(self.ends[line]) + 1, int(self.ends[line + 1])
-        text = self.block.data[first:last].tobytes()
-        added = self.block.open_end and line == len(self) - 1
-        return text[:-1] if text.endswith(b"\r") and not added else text
+    def texts(self, lines: Positions) -> Iterator[bytes]:
+        """Some lines as they stand in the file, without their line ends."""
+        data, open_line = self.block.data.data, len(self) - 1 if self.block.open_end else None
+        firsts, lasts = self.ends[lines] + 1, self.ends[lines + 1]
+        for line, first, last in zip(lines.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
+            text = bytes(data[first:last])
+            yield text[:-1] if text.endswith(b"\r") and line != open_line else text
 
 
 def split(block: Block, fields: int) -> Lines:

@@ -59,8 +59,8 @@ def scanned(files: list[LogFile], layout: Layout | None) -> tuple[Counter, list[
             flows[count["dstport"], count["protocol"]] += count["flows"]
         if row["file"]:
             audits.append(row["file"])
-        if row["reject"]:
-            rejects.append((row["reject"]["line"], row["reject"]["reason"], row["reject"]["text"]))
+        for reject in row["rejects"] or []:
+            rejects.append((reject["line"], reject["reason"], reject["text"]))
     return flows, audits, sorted(rejects)
 
 
