@@ -18,7 +18,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from flowspark.errors import FlowsparkError
-    from flowspark.lookup import load_lookup
+    from flowspark.lookup_table import load_lookup
     from flowspark.scan import flow_log_schema, read_flow_logs
     from flowspark.tagging import count_port_protocols, count_tags, tag_flows
 
@@ -27,7 +27,7 @@ _HOMES = {
     "count_port_protocols": "tagging",
     "count_tags": "tagging",
     "flow_log_schema": "scan",
-    "load_lookup": "lookup",
+    "load_lookup": "lookup_table",
     "read_flow_logs": "scan",
     "tag_flows": "tagging",
 }

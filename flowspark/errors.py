@@ -35,6 +35,8 @@ class BadFile(InputError):
     """One log file that cannot be read to its end (design rule 10); the scan names it, with its path."""
 
 
+VANISHED = "vanished between listing and reading; run again"
+
 _NO_S3 = re.compile(r'No FileSystem for scheme "s3|S3AFileSystem not found')
 
 
@@ -59,3 +61,8 @@ def cause(error: BaseException) -> str:
     said: list[str] = program or java or python or [text.strip().split("\n")[0] or type(error).__name__]
     hint = "; Spark knows no S3 here: give it the jars of scripts/jars and conf/spark-s3.conf"
     return said[-1].strip()[:1000] + (hint if _NO_S3.search(text) else "")
+
+
+def one_line(error: BaseException) -> str:
+    """What a library says went wrong, on one line of bounded length."""
+    return " ".join(str(error).split())[:500]

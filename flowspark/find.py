@@ -13,7 +13,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
-from flowspark.errors import BadFile, InputError, cause
+from flowspark.errors import VANISHED, BadFile, InputError, cause
 from flowspark.files import (
     LogFile,
     hidden,
@@ -29,7 +29,7 @@ from flowspark.files import (
 from flowspark.keys import AWS_LOGS, Pattern, Selection, aws_patterns, describe_keys, some
 from flowspark.listing import Listing, missing_input, nothing_found
 from flowspark.session import SPARK_ERRORS
-from flowspark.storage import VANISHED, storage_of
+from flowspark.storage import storage_of
 
 log = logging.getLogger(__name__)
 

@@ -8,22 +8,13 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from flowspark.errors import InputError, UsageError, cause, did_you_mean
-from flowspark.files import is_local, local_path, spark_path
+from flowspark.errors import InputError, UsageError, did_you_mean
 from flowspark.protocols import protocol_label, protocol_number
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
 
 COLUMNS = ("dstport", "protocol", "tag")
 UNTAGGED = "Untagged"
 ON_CONFLICT = ("all", "first", "last", "error")
-LOOKUP_SCHEMA = pa.schema([("dstport", pa.int32()), ("protocol", pa.int32()), ("tag", pa.string())])
 _SHOWN = 1000
 _BEFORE_CELL = re.compile(r'"(?:[^"]|"")*"|(?:(?<=,)|^)[ \t]+', re.MULTILINE)  # a quoted text is passed over as it is
 
@@ -195,58 +186,3 @@ def _check_row(line: int, cells: list[str], faults: list[str]) -> tuple[int, int
         found.append(f"the tag {UNTAGGED} is what flows without a tag are called; choose another")
     faults.extend(f"line {line}: {fault}" for fault in found)
     return None if found else (port_number, number, tag)
-
-
-def read_lookup(spark: SparkSession, path: str, on_conflict: str = "all") -> Lookup:
-    """The compiled table of a lookup file, local or on any storage that Spark reads.
-
-    Raises:
-        InputError: it is missing, a folder, unreadable, or has faults.
-    """
-    return parse_lookup(_read(spark, path), on_conflict, path)
-
-
-def _read(spark: SparkSession, path: str) -> bytes:
-    if is_local(path):
-        try:
-            return Path(local_path(path)).read_bytes()
-        except IsADirectoryError as error:
-            raise InputError(f"lookup {path} is a folder; give the CSV file in it") from error
-        except FileNotFoundError as error:
-            raise InputError(f"lookup {path} does not exist; check the path") from error
-        except OSError as error:
-            raise InputError(f"lookup {path} cannot be read: {error.strerror}") from error
-    from pyspark.errors import AnalysisException
-
-    from flowspark.session import SPARK_ERRORS
-
-    try:
-        rows = spark.read.format("binaryFile").load(spark_path(path)).select("path", "content").take(2)
-    except AnalysisException as error:
-        raise InputError(f"lookup {path} does not exist; check the path") from error
-    except SPARK_ERRORS as error:
-        raise InputError(f"lookup {path} cannot be read: {cause(error)}") from error
-    if len(rows) != 1 or not rows[0]["path"].endswith(path.rsplit("/", 1)[-1]):
-        raise InputError(f"lookup {path} is a folder, or empty; give the CSV file itself")
-    return bytes(rows[0]["content"])
-
-
-def lookup_frame(spark: SparkSession, lookup: Lookup) -> DataFrame:
-    """The table as a DataFrame: `dstport int, protocol int, tag string`, one row for each key and tag."""
-    from flowspark.session import local_frame
-
-    return local_frame(spark, lookup.mappings, LOOKUP_SCHEMA)
-
-
-def load_lookup(spark: SparkSession, path: str, on_conflict: str = "all") -> DataFrame:
-    """The lookup table of a CSV file, checked and compiled: `dstport int, protocol int, tag string`.
-
-    Args:
-        spark: the session.
-        path: the CSV file; its header names `dstport`, `protocol` and `tag`.
-        on_conflict: `all`, `first`, `last` or `error` (design rule 5).
-
-    Raises:
-        InputError: it cannot be read, or has faults; all are reported, with line numbers.
-    """
-    return lookup_frame(spark, read_lookup(spark, path, on_conflict))

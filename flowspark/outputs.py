@@ -18,12 +18,12 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark.books import KINDS
 from flowspark.decode.split import REJECT_REASONS, SCAN_SCHEMA
-from flowspark.errors import InputError, UsageError, cause
+from flowspark.errors import InputError, UsageError, cause, one_line
 from flowspark.files import LogFile, identity, is_direct, is_local, normal
 from flowspark.lookup import UNTAGGED
 from flowspark.previous import Previous
 from flowspark.session import SPARK_ERRORS
-from flowspark.storage import one_line, storage_of
+from flowspark.storage import storage_of
 from flowspark.turns import turn
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from flowspark.errors import InputError
 from flowspark.files import is_local
 from flowspark.find import find_files, why_unread
 from flowspark.layouts import parse_layout
-from flowspark.lookup import Lookup, lookup_frame, read_lookup
+from flowspark.lookup import Lookup
+from flowspark.lookup_table import lookup_frame, read_lookup
 from flowspark.outputs import (
     FILES,
     PORT_PROTOCOL_COUNTS,

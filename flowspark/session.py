@@ -18,8 +18,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from flowspark.archive import ClassArchive
-from flowspark.aws import s3_endpoint
 from flowspark.errors import FlowsparkError
+from flowspark.s3 import s3_endpoint
 
 try:
     from py4j.protocol import Py4JError

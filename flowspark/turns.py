@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from flowspark.errors import FlowsparkError, InputError
+from flowspark.errors import FlowsparkError, InputError, one_line
 from flowspark.files import LogFile, is_direct
-from flowspark.storage import Storage, one_line, storage_of
+from flowspark.storage import Storage, storage_of
 
 log = logging.getLogger(__name__)
 

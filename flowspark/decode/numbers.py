@@ -32,8 +32,7 @@ _OVER_NINE = np.uint64(0x7676767676767676)
 _PAIRS = np.uint64(0x00FF00FF00FF00FF)
 _QUADS = np.uint64(0x0000FFFF0000FFFF)
 _TENS, _HUNDREDS, _MYRIADS = np.uint64((10 << 8) + 1), np.uint64((100 << 16) + 1), np.uint64((10_000 << 32) + 1)
-_THREE_BYTES = np.uint64(0xFFFFFF)
-_OK_SPACE, _OK_LF = (np.uint64(int.from_bytes(text, "little")) for text in (b"OK ", b"OK\n"))
+_TWO_BYTES = np.uint64(0xFFFF)
 
 
 @dataclass(frozen=True)
@@ -127,13 +126,12 @@ def exact_number(text: bytes, bounds: tuple[int, int]) -> int | Reason:
 
 def statuses(block: Block, starts: Positions, stops: Positions) -> Codes | None:
     """The log-status of each row, `OK` to `OTHER_STATUS`; None when all are OK. It is spelled exactly."""
-    words = block.words[starts]
-    words &= _THREE_BYTES
-    other = np.flatnonzero((words != _OK_SPACE) & (words != _OK_LF))  # with what ends it, OK needs no look at its length
+    lengths = stops - starts
+    other = np.flatnonzero((lengths != 2) | ((block.words[starts] & _TWO_BYTES) != _STATUS_WORDS["OK"]))
     if not len(other):
         return None
-    codes = np.zeros(len(words), np.uint8)
-    few = stops[other] - starts[other]
+    codes = np.zeros(len(lengths), np.uint8)
+    few = lengths[other]
     shifts = (64 - (np.minimum(few, 8) << 3)).view(np.uint64)
     words = (block.words[starts[other]] << shifts) >> shifts
     found = np.full(len(other), OTHER_STATUS, np.uint8)

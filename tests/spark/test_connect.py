@@ -19,7 +19,7 @@ CODE = """
 import sys, flowspark
 from pathlib import Path
 from pyspark.sql import SparkSession
-from flowspark import pipeline
+from flowspark import pipeline, splits
 from flowspark.settings import Settings
 folder = Path(sys.argv[1])
 spark = SparkSession.builder.remote("local[2]").config("spark.ui.enabled", "false").getOrCreate()
@@ -29,8 +29,15 @@ for reader in ("direct", "spark"):
     tagged = records.transform(flowspark.tag_flows, lookup=lookup)
     print(reader, sorted(tuple(row) for row in tagged.transform(flowspark.count_tags).collect()))
     print(reader, sorted(tuple(row) for row in records.transform(flowspark.count_port_protocols).collect()))
-settings = Settings((str(folder / "logs"),), str(folder / "lookup.csv"), str(folder / "out"), max_reject_ratio=1)
-print(pipeline.run(spark, settings).summary["books"]["rejected"])
+def run(name):
+    settings = Settings((str(folder / name),), str(folder / "lookup.csv"), str(folder / "out"), max_reject_ratio=1)
+    return pipeline.run(spark, settings).summary
+print(run("logs")["books"]["rejected"])
+whole = run("large")
+splits._UNCUT, splits._RANGE = 1000, 300
+cut = run("large")
+print(cut["books"] == whole["books"], cut["books"]["rejected"])
+print(spark.read.parquet(cut["scan"]).where("file.start > 0").count() > 3)
 spark.stop()
 """
 
@@ -39,6 +46,7 @@ spark.stop()
 def test_the_library_and_the_job_work_on_spark_connect(tmp_path):
     write(tmp_path / "logs" / "a.log", log(flow(443), flow(443), NODATA, "bad"), compress=True)
     write(tmp_path / "logs" / "b.log", log("53 17 OK x", header="dstport protocol log-status new-field"))
+    write(tmp_path / "large" / "c.log", log(*[flow(53, 17), NODATA, "bad"] * 9))
     write(tmp_path / "lookup.csv", b"dstport,protocol,tag\n443,tcp,web\n")
     run = subprocess.run(
         [sys.executable, "-c", CODE, str(tmp_path)],
@@ -47,6 +55,5 @@ def test_the_library_and_the_job_work_on_spark_connect(tmp_path):
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-3000:]
     counts = ["[('Untagged', 1), ('web', 2)]", "[(53, 'udp', 1), (443, 'tcp', 2)]"]
-    assert run.stdout.splitlines()[-5:] == [f"direct {text}" for text in counts] + [f"spark {text}" for text in counts] + [
-        "1"
-    ]
+    printed = [f"direct {text}" for text in counts] + [f"spark {text}" for text in counts]
+    assert run.stdout.splitlines()[-7:] == [*printed, "1", "True 9", "True"]

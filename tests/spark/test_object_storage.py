@@ -20,8 +20,8 @@ from flowspark import pipeline
 from flowspark.cli import parser
 from flowspark.errors import InputError
 from flowspark.files import LogFile
+from flowspark.s3 import S3
 from flowspark.settings import NAMES, Settings, load_settings
-from flowspark.storage import S3
 from tests.logs import NODATA, flow, log, write
 from tests.s3_server import CREDENTIALS as SECRETS
 from tests.spark.job import LOOKUP, read_part

@@ -17,7 +17,8 @@ from flowspark.decode.split import REJECT_REASONS, SCAN_SCHEMA
 from flowspark.errors import CheckError, FlowsparkError, InputError, UsageError
 from flowspark.files import LogFile
 from flowspark.find import LogFiles
-from flowspark.lookup import lookup_frame, parse_lookup
+from flowspark.lookup import parse_lookup
+from flowspark.lookup_table import lookup_frame
 from flowspark.outputs import Output
 from flowspark.scan import scan_files
 from flowspark.settings import Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flowspark.aws import Endpoint, s3_endpoint
 from flowspark.errors import cause
+from flowspark.s3 import Endpoint, s3_endpoint
 
 ANY, S3 = "http://any:1", "http://s3:2"
 
