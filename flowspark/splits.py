@@ -16,21 +16,27 @@ Split = list[LogFile]
 _MEGABYTE = 1 << 20
 _SMALLEST, _LARGEST = 32 * _MEGABYTE, 1024 * _MEGABYTE
 _UNCUT = 256 * _MEGABYTE  # a smaller file is not worth a survey
+_EVEN = 1.25  # and nor are any, while no core has more than this times its share
 _OPENING = _MEGABYTE // 4  # what opening a file costs, in bytes read: keeps a million tiny files from one task
 _RANGE = 32 * _MEGABYTE  # small enough that the pieces fill the splits evenly
 
 
 def too_large(files: Sequence[LogFile], cores: int) -> list[LogFile]:
     """The files that would keep one core busy while others have nothing left to do: larger than 256 MB, and than a
-    quarter of a core's share of the work. There are never more than four for each core.
+    quarter of a core's share of the work. There are never more than four for each core; and none where the cores' work
+    is even without: a survey costs a fifth of what reading does.
 
     >>> too_large([LogFile("a", 10 << 30), LogFile("b", 1 << 30)], cores=2)
     [LogFile(path='a', size=10737418240, modified=None, piece=None)]
+    >>> too_large([LogFile("a", 10 << 30), LogFile("b", 10 << 30)], cores=2)
+    []
     """
     if cores == 1:
         return []
     share = sum(file.size for file in files) // cores
-    return [file for file in files if file.size > max(_UNCUT, share // 4)]
+    large = [file for file in files if file.size > max(_UNCUT, share // 4)]
+    even = large and max(map(_load, _spread(files, cores))) * cores <= _load(files) * _EVEN
+    return [] if even else large
 
 
 def ranges(file: LogFile) -> list[tuple[int, int]]:
@@ -78,15 +84,23 @@ def pack(files: Sequence[LogFile], cores: int) -> list[Split]:
     count = -(-work // min(max(-(-work // cores), _SMALLEST), _LARGEST))
     if count > cores:
         count = -(-count // cores) * cores
-    count = min(len(files), count)
+    splits = [split for split in _spread(files, min(len(files), count)) if split]
+    return sorted(splits, key=lambda split: (-_load(split), split[0].path))
+
+
+def _spread(files: Sequence[LogFile], count: int) -> list[Split]:
+    """So many splits of about equal work: each file, the heaviest first, goes where there is least so far."""
     heap = [(0, number) for number in range(count)]
     splits: list[Split] = [[] for _ in range(count)]
     for file in sorted(files, key=lambda file: (-_weight(file), file.path, file.piece or ())):
         load, number = heap[0]
         splits[number].append(file)
         heapq.heapreplace(heap, (load + _weight(file), number))
-    used = [split for split in splits if split]
-    return sorted(used, key=lambda split: (-sum(map(_weight, split)), split[0].path))
+    return splits
+
+
+def _load(files: Sequence[LogFile]) -> int:
+    return sum(map(_weight, files))
 
 
 def _weight(file: LogFile) -> int:

@@ -34,7 +34,7 @@ def run(name):
     return pipeline.run(spark, settings).summary
 print(run("logs")["books"]["rejected"])
 whole = run("large")
-splits._UNCUT, splits._RANGE = 1000, 300
+splits._UNCUT, splits._RANGE, splits._EVEN = 1000, 300, 0
 cut = run("large")
 print(cut["books"] == whole["books"], cut["books"]["rejected"])
 print(spark.read.parquet(cut["scan"]).where("file.start > 0").count() > 3)

@@ -256,6 +256,7 @@ def test_rule_12_a_large_file_in_pieces_is_published_as_the_whole_file_is(spark,
         monkeypatch.setattr(splits, "_UNCUT", limit)
         monkeypatch.setattr(splits, "_LARGEST", limit)
         monkeypatch.setattr(splits, "_RANGE", 300)
+        monkeypatch.setattr(splits, "_EVEN", 0)
         out = run_job(spark, tmp_path, logs, **ANY)
         tables = [read_part(out.output, name) for name in ("tag_counts", "port_protocol_counts", "rejects", "files")]
         parts = spark.read.parquet(out.summary["scan"]).where("file IS NOT NULL").count()

@@ -205,9 +205,11 @@ MB = 1 << 20
         ([10_000], 1, []),
         ([256], 64, []),
         ([257], 64, [257]),
-        ([300] * 7, 2, [300] * 7),
+        ([300] * 3, 2, [300] * 3),  # one core would read two of them, a third more than its share
+        ([300] * 7, 2, []),  # one core has four of them, a seventh more than its share
         ([300] * 8, 2, []),
-        ([10_000, *[300] * 100], 4, [10_000]),
+        ([10_000, *[300] * 50], 4, [10_000]),
+        ([10_000, *[300] * 100], 4, []),
     ],
 )
 def test_a_file_is_too_large_when_it_would_keep_one_core_busy_alone(sizes, cores, expected):
