@@ -28,6 +28,7 @@ class Books:
         files: how many were read whole.
         totals: lines by kind, and rejected lines by reason.
         tallied: flows in the tallies.
+        stored_rejects: rejected lines that are stored, those of bad files among them.
         flows_without_ports: flows whose dstport or protocol is missing.
         layouts: how many files that were read have each layout.
         bad_files: path and error of each file that could not be read to its end.
@@ -40,6 +41,7 @@ class Books:
     files: int = 0
     totals: Counter[str] = field(default_factory=Counter)
     tallied: int = 0
+    stored_rejects: int = 0
     flows_without_ports: int = 0
     layouts: Counter[str] = field(default_factory=Counter)
     bad_files: dict[str, str] = field(default_factory=dict)
@@ -89,20 +91,21 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
     unbalanced = F.col("file.lines") != explained
     without_ports = F.filter("tally", lambda count: count["dstport"].isNull() | count["protocol"].isNull())
     rows = (
-        scan.where(F.col("rejects").isNull())
-        .groupBy("file.status", "file.layouts", is_piece(F.col("file")).alias("piece"))
+        scan.groupBy("file.status", "file.layouts", is_piece(F.col("file")).alias("piece"))
         .agg(
             *(F.sum(f"file.{name}").alias(name) for name in counted),
             F.count(F.lit(1)).alias("rows"),
             F.count(F.when(unbalanced, 1)).alias("unbalanced"),
             F.sum(_total(F.col("tally"))).alias("tallied"),
             F.sum(_total(without_ports)).alias("without_ports"),
+            F.sum(F.when(F.col("rejects").isNotNull(), F.size("rejects.line"))).alias("stored_rejects"),
         )
         .collect()
     )
     for row in rows:
         if row["status"] is None:
-            books.tallied, books.flows_without_ports = row["tallied"], row["without_ports"]
+            books.tallied, books.flows_without_ports = row["tallied"] or 0, row["without_ports"] or 0
+            books.stored_rejects = row["stored_rejects"] or 0
         elif row["status"] == READ and not row["piece"]:
             books.files += row["rows"]
             books.totals.update({name: row[name] for name in counted})
@@ -203,6 +206,8 @@ def check_books(books: Books) -> None:
         faults.append(f"{totals['lines']:,} lines were read and {explained:,} are explained")
     if totals["flows"] != books.tallied:
         faults.append(f"{totals['flows']:,} flows were read and {books.tallied:,} were counted by port and protocol")
+    if books.stored_rejects < books.rejected or (books.stored_rejects > books.rejected and not books.bad_files):
+        faults.append(f"{books.rejected:,} lines were rejected and {books.stored_rejects:,} are stored")
     if books.files + len(books.bad_files) != books.listed:
         faults.append(
             f"{books.listed:,} files were listed and {books.files + len(books.bad_files):,} came back from the scan"

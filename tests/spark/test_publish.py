@@ -94,6 +94,16 @@ def test_rule_11_books_that_do_not_balance_fail_the_run(spark, tmp_path, change,
         pipeline.check(read_books(stored, listed, why_unread), stored, settings)
 
 
+def test_rule_11_a_rejected_line_that_is_not_stored_fails_the_run(spark, tmp_path):
+    path = write(tmp_path / "a.log", log(flow(443), "bad", "worse"))
+    scan = scan_files(spark, LogFiles([LogFile(str(path), path.stat().st_size)]), None)
+    output = Output(spark, str(tmp_path / "out"), "all", "csv")
+    fewer = scan.withColumn("rejects", F.filter("rejects", lambda reject: reject["text"] != "worse"))
+    stored = output.load_scan(output.store_scan(fewer, "1"))
+    with pytest.raises(CheckError, match="2 lines were rejected and 1 are stored"):
+        check_books(read_books(stored, [str(path)], why_unread))
+
+
 def test_rule_11_books_that_balance_pass(spark, tmp_path):
     stored, listed = doctored(spark, tmp_path, file={"lines": 5})
     books = read_books(stored, listed, why_unread)
