@@ -63,8 +63,9 @@ _PIECE = pa.struct(
 )
 _FILES = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string()), ("piece", _PIECE)])
 _MANY = 1000  # rows of Python objects that are handed over at once
-_COUNTS = 1 << 16  # in a row of the scan; a row each would have all that is null about it stored as often
-_REJECTS = 8  # in a row: Spark reads 4,096 rows of a Parquet file at once, and a text may be long
+# In a row of the scan. Alone, each would have all that is null beside it stored as often; but Spark reads 4,096 rows of a
+# Parquet file at once, whatever is in them, and the text of a reject may be long.
+_COUNTS, _REJECTS = 64, 8
 
 
 @dataclass(frozen=True)

@@ -258,6 +258,15 @@ assert "pandas" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_4096_rows_of_a_scan_which_spark_reads_at_once_are_some_megabytes():
+    data = log(*(flow(port) for port in range(1000)), *["bad " * 1000] * 100)
+    source = Source("a", len(data), None, lambda: io.BytesIO(data))
+    rows = [row for part in scan_split([source], None) for row in part.to_pylist()]
+    assert sum(len(row["tally"] or ()) for row in rows) == 1000
+    assert sum(len(row["rejects"] or ()) for row in rows) == 100
+    assert max(len(str(row)) for row in rows if not row["file"]) < 10_000
+
+
 def test_rule_9_the_text_of_a_rejected_line_is_kept_character_by_character():
     odd = 'a "b" \\n \0 \x1b {} \u00e9 \U0001f600 \u2028 end'
     data = log(flow()) + odd.encode() + b"\n\xff\n"
