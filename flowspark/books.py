@@ -60,7 +60,7 @@ class Books:
         return self.totals["flows"] + self.totals["nodata"] + self.totals["skipdata"] + self.rejected
 
     def too_many_rejects(self, limit: Decimal | float) -> bool:
-        """Whether rejected lines are more than this share of the record lines (design rule 9), compared exactly."""
+        """Whether rejected lines are more than this share of the record lines (rule 9), compared exactly."""
         exact = Decimal(limit)
         with localcontext(prec=len(exact.as_tuple().digits) + len(str(self.records))):
             return self.rejected > exact * self.records
@@ -194,7 +194,7 @@ def check_files(books: Books, on_bad_file: str) -> None:
 
 
 def check_books(books: Books) -> None:
-    """That the books balance (design rule 11).
+    """That the books balance (rule 11).
 
     Raises:
         CheckError: a line or a file is not accounted for.

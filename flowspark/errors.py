@@ -32,7 +32,7 @@ class CheckError(FlowsparkError):
 
 
 class BadFile(InputError):
-    """One log file that cannot be read to its end (design rule 10); the scan names it, with its path."""
+    """One log file that cannot be read to its end (rule 10); the scan names it, with its path."""
 
 
 VANISHED = "vanished between listing and reading; run again"

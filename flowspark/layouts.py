@@ -20,7 +20,7 @@ _DEFAULTS = {"2": fields_of_version(2), str(TRANSIT_GATEWAY): fields_of_version(
 
 
 def split_line(line: bytes) -> list[bytes]:
-    """The values of a line: blanks (space, tab) around and between them never matter (design rule 3).
+    """The values of a line: blanks (space, tab) around and between them never matter (rule 3).
 
     >>> split_line(b" 2  123456789010\\teni-0a ")
     [b'2', b'123456789010', b'eni-0a']
@@ -32,7 +32,7 @@ def header_layout(line: bytes) -> Layout | None:
     """The layout that a header line declares, or None when the line is no header.
 
     A header's values are distinct names, and more than half of them are known fields; the same test holds for the
-    first line of a file and for later ones (design rule 12).
+    first line of a file and for later ones (rule 12).
 
     >>> header_layout(b"dstport protocol log-status new-field")
     ('dstport', 'protocol', 'log-status', 'new-field')
@@ -99,7 +99,7 @@ def parse_layout(text: str) -> Layout:
 
 
 def countable(layout: Layout) -> bool:
-    """Whether a layout tells what is a flow: it has log-status, or both dstport and protocol (design rules 1 and 10)."""
+    """Whether a layout tells what is a flow: it has log-status, or both dstport and protocol (rules 1 and 10)."""
     return "log-status" in layout or ("dstport" in layout and "protocol" in layout)
 
 

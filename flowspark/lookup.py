@@ -46,7 +46,7 @@ def parse_lookup(content: bytes, on_conflict: str = "all", where: str = "lookup"
 
     Args:
         content: CSV with a header that names `dstport`, `protocol` and `tag`, in any case and order; UTF-8.
-        on_conflict: which tags a key with several keeps: `all`, the `first`, the `last`; or an `error` (design rule 5).
+        on_conflict: which tags a key with several keeps: `all`, the `first`, the `last`; or an `error` (rule 5).
         where: the file's name, for messages.
 
     Raises:

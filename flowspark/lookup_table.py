@@ -57,7 +57,7 @@ def load_lookup(spark: SparkSession, path: str, on_conflict: str = "all") -> Dat
     Args:
         spark: the session.
         path: the CSV file; its header names `dstport`, `protocol` and `tag`.
-        on_conflict: `all`, `first`, `last` or `error` (design rule 5).
+        on_conflict: `all`, `first`, `last` or `error` (rule 5).
 
     Raises:
         InputError: it cannot be read, or has faults; all are reported, with line numbers.

@@ -29,7 +29,7 @@ _NUMBERS = ALIASES | {keyword: number for number, keyword in KEYWORDS.items()}  
 
 
 def protocol_number(text: str) -> int:
-    """The number that a lookup's protocol cell means: a keyword or alias in any case, or a number (design rule 2).
+    """The number that a lookup's protocol cell means: a keyword or alias in any case, or a number (rule 2).
 
     Raises:
         ValueError: unknown keyword, or a number outside 0-255.

@@ -151,7 +151,7 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
             with it, rejected lines are rows too). Default: the whole schema and `unknown_fields`.
         layout: the layout of files without a header, as for `--layout`.
         reader: `auto`, `direct` or `spark`.
-        on_bad_file: `fail`, or `skip` to leave out whole files that cannot be read to their end (design rule 10). One that
+        on_bad_file: `fail`, or `skip` to leave out whole files that cannot be read to their end (rule 10). One that
             is so large that it is read in pieces, and changes meanwhile, fails the query all the same.
         interval: the UTC day or hour, by publish time, whose files are read; default all.
         accounts, regions, flow_log_ids: only files of these, as their keys tell; default all.

@@ -36,10 +36,10 @@ def files_of(scan: DataFrame, books: Books) -> DataFrame:
 
 
 def tag_order() -> list[Column]:
-    """Count descending, then tag by code point (design rule 8)."""
+    """Count descending, then tag by code point (rule 8)."""
     return [F.desc("count"), F.asc("tag")]
 
 
 def port_order() -> list[Column]:
-    """Count descending, then dstport and protocol number, missing last (design rule 8)."""
+    """Count descending, then dstport and protocol number, missing last (rule 8)."""
     return [F.desc("count"), F.asc_nulls_last("dstport"), protocol_order().asc_nulls_last()]

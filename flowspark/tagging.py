@@ -11,7 +11,7 @@ from flowspark.protocols import KEYWORDS
 
 
 def is_flow() -> Column:
-    """Whether a record is a flow (design rule 1): log-status OK or, where it is missing, with both dstport and protocol."""
+    """Whether a record is a flow (rule 1): log-status OK or, where it is missing, with both dstport and protocol."""
     status = F.col("log_status")
     has_ports = F.col("dstport").isNotNull() & F.col("protocol").isNotNull()
     return F.when(status.isNull(), has_ports).otherwise(status == "OK")
@@ -20,7 +20,7 @@ def is_flow() -> Column:
 def tag_flows(df: DataFrame, lookup: DataFrame) -> DataFrame:
     """Adds `tag string`: the lookup's for (dstport, protocol), `Untagged` for other flows, null for what is no flow.
 
-    A flow whose key has several tags has a row for each (design rule 5).
+    A flow whose key has several tags has a row for each (rule 5).
 
     Args:
         df: records with `dstport int`, `protocol int` and `log_status string`.
@@ -62,7 +62,7 @@ def count_tags(df: DataFrame, weight: str | None = None) -> DataFrame:
 def count_port_protocols(df: DataFrame, weight: str | None = None) -> DataFrame:
     """How many flows each dstport and protocol has: `dstport int, protocol string, count bigint`, in no particular order.
 
-    A protocol is written as its lower-case IANA keyword, or the number where there is none (design rule 7).
+    A protocol is written as its lower-case IANA keyword, or the number where there is none (rule 7).
 
     Args:
         df: records with `dstport int`, `protocol int` and `log_status string`, before they are tagged.

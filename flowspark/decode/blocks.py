@@ -30,7 +30,7 @@ Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 
 LINE_LIMIT = 1 << 20
-"""The longest line, in bytes without its line end, that a flow log can have (design rule 10)."""
+"""The longest line, in bytes without its line end, that a flow log can have (rule 10)."""
 
 GZIP = b"\x1f\x8b"
 """The first bytes of a gzip file."""

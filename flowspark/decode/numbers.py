@@ -15,7 +15,7 @@ Longs = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint8]
 
 BAD_STATUS, BAD_NUMBER, OUT_OF_RANGE = 2, 3, 4
-"""Why a value rejects its line; the lowest number of a line is its reason (design rule 9; 1 is `field_count`)."""
+"""Why a value rejects its line; the lowest number of a line is its reason (rule 9; 1 is `field_count`)."""
 
 REASONS = ("", "field_count", "bad_log_status", "bad_number", "out_of_range")
 

@@ -19,7 +19,7 @@ from flowspark.layouts import Layout, check_countable, header_layout, headerless
 @dataclass
 class Audit:
     """The books of a file, or of a piece from its first line on: every line is counted once, in one of the six kinds
-    (design rule 11)."""
+    (rule 11)."""
 
     first_line: int = 1
     lines: int = 0
@@ -84,7 +84,7 @@ def read_records(
         piece: which piece it is; None is the whole file.
 
     Raises:
-        BadFile: the file cannot be read to its end, or is not a flow log (design rule 10).
+        BadFile: the file cannot be read to its end, or is not a flow log (rule 10).
     """
     layout: Layout | None = None
     start, stop = 0, None
@@ -134,7 +134,7 @@ def _first_layout(block: Block, audit: Audit, given: Layout | None) -> tuple[Lay
 def _segments(
     block: Block, whole: Records, found: list[tuple[int, Layout]], wanted: frozenset[str], audit: Audit
 ) -> Iterator[Records]:
-    """The records before, between and after the header lines of a block, each with its own layout (design rule 12).
+    """The records before, between and after the header lines of a block, each with its own layout (rule 12).
 
     A header is refused under any layout, so one look at the block under the first layout has found them all.
     """

@@ -1,4 +1,4 @@
-"""Rows into records: what kind each row is (design rule 1), which are rejected and why (rule 9), and their values."""
+"""Rows into records: what kind each row is (rule 1), which are rejected and why (rule 9), and their values."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _without_ports(rows: int, columns: dict[str, Numbers]) -> Mask:
 
 
 def headers(records: Records) -> list[tuple[int, Layout]]:
-    """The header lines among the lines, from 0, with the layouts that they declare (design rule 12).
+    """The header lines among the lines, from 0, with the layouts that they declare (rule 12).
 
     A header is always among the refused lines: its log-status is no status, and without one its dstport is no number.
     """

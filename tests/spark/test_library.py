@@ -28,7 +28,7 @@ V2_SCHEMA = (
 )
 
 
-def test_the_package_exports_the_functions_of_the_design():
+def test_the_package_exports_the_documented_functions():
     assert flowspark.__all__ == sorted(flowspark.__all__)
     assert {
         "read_flow_logs", "load_lookup", "tag_flows", "count_tags", "count_port_protocols", "flow_log_schema",

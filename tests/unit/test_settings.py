@@ -36,7 +36,7 @@ def refusal(flags: dict[str, object], path: str | None = None) -> str:
 # Defaults < TOML < flags
 
 
-def test_what_is_not_given_has_the_defaults_of_the_design():
+def test_what_is_not_given_has_the_documented_defaults():
     settings = load_settings(NEEDED)
     assert settings == Settings(
         input=("logs",),
