@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
         ("allow-empty", "an input without a file for the run is no error"),
         ("skip-unchanged", "do nothing when files, lookup and settings are those of the interval's last run"),
         ("retag", "count the interval's stored scan again, with the lookup of today; needs no --input"),
+        ("replace", "publish even where the interval stands with other inputs or filters"),
     ):
         flags.add_argument(f"--{name}", action="store_true", default=None, help=text)
     flags.add_argument("--config", metavar="FILE.toml", help="the same names with underscores; flags win over it")

@@ -120,7 +120,12 @@ def hidden(name: str) -> bool:
 
 def spark_path(path: str) -> str:
     """A path or URI as Spark's readers take it literally, with its pattern characters escaped."""
-    return (f"file://{path}" if path.startswith("/") else path).translate(_GLOB)
+    return written_path(path).translate(_GLOB)
+
+
+def written_path(path: str) -> str:
+    """A path or URI as Spark's writers take it: literally, while its readers look for patterns (`spark_path`)."""
+    return f"file://{path}" if path.startswith("/") else path
 
 
 def reported_path(path: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,16 @@ from typing import Any
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, DataFrameReader, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark.books import KINDS
-from flowspark.decode.split import REJECT_REASONS, SCAN_SCHEMA
 from flowspark.errors import InputError, UsageError, cause, one_line
-from flowspark.files import LogFile, identity, is_direct, is_local, normal
+from flowspark.files import LogFile, identity, is_direct, is_local, normal, spark_path, written_path
 from flowspark.lookup import UNTAGGED
 from flowspark.previous import Previous
 from flowspark.session import SPARK_ERRORS
 from flowspark.storage import storage_of
-from flowspark.turns import turn
+from flowspark.summary import SUMMARY_SCHEMA, DamagedState, Summary, parse_summary
+from flowspark.turns import revoke_turns, turn
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +36,8 @@ TAG_COUNTS, PORT_PROTOCOL_COUNTS, REJECTS, FILES, SUMMARY, SCAN = (
     "_scan",
 )
 
+RESULTS = (TAG_COUNTS, PORT_PROTOCOL_COUNTS, REJECTS, FILES)
+
 TOP = 20
 _TABLES = {
     TAG_COUNTS: "tag string, count bigint",
@@ -44,22 +45,6 @@ _TABLES = {
     FILES: "path string, size bigint, modified string, status string, error string, layout string, "
     + ", ".join(f"{name} bigint" for name in (*KINDS, "rejected")),
 }
-
-_COUNTS = ", ".join(f"{name}: bigint" for name in ("files", *KINDS, "rejected"))
-_REASONS = ", ".join(f"{reason}: bigint" for reason in REJECT_REASONS)
-_CONFLICT = "dstport: int, protocol: string, tags: array<string>"
-SUMMARY_SCHEMA = (
-    "flowspark string, run_id string, interval string, started string, finished string, inputs array<string>, "
-    "lookup struct<path: string, sha256: string, rows: bigint, mappings: bigint, tags: bigint, "
-    f"conflicts: array<struct<{_CONFLICT}>>>, books struct<{_COUNTS}>, reject_reasons struct<{_REASONS}>, "
-    "tagged bigint, untagged bigint, flows_without_ports bigint, bad_files array<struct<path: string, error: string>>, "
-    "layouts array<struct<layout: string, files: bigint>>, unknown_fields array<string>, "
-    "late_files array<string>, "
-    "settings struct<input: array<string>, lookup: string, output: string, output_format: string, layout: string, "
-    "reader: string, on_bad_file: string, max_reject_ratio: string, on_conflict: string, interval: string, "
-    "account: array<string>, region: array<string>, flow_log_id: array<string>, allow_empty: boolean, "
-    "skip_unchanged: boolean, retag: boolean, log_level: string>, scan string"
-)
 
 
 @dataclass(frozen=True)
@@ -101,6 +86,8 @@ def _inside(path: str, folder: str) -> bool:
 class Output:
     """The folders of one interval under an output.
 
+    What is stored in an output names its parts relative to it: the output may be moved, or spelled in another way later.
+
     Args:
         spark: the session that writes.
         root: the output's path or URI.
@@ -118,79 +105,120 @@ class Output:
         """The interval's folder of a result."""
         return f"{self._root}/{name}/interval={self._label}"
 
-    def check(self) -> None:
-        """That Spark can reach the storage, before a scan is made that it could not store.
+    @property
+    def scans(self) -> str:
+        """The folder of the interval's stored scans."""
+        return self.folder(SCAN)
+
+    def standing(self) -> Summary | None:
+        """The summary of the interval's last complete run; None where there is none, or it cannot be understood.
 
         Raises:
-            UsageError: it cannot.
+            UsageError: Spark cannot reach the storage.
         """
         try:
-            self._summary()
+            return self._summary()
         except SPARK_ERRORS as error:
             raise UsageError(
                 f"output {self._root} cannot be reached: {cause(error)}; check it, and what Spark's credentials may do"
             ) from error
 
-    def store_scan(self, scan: DataFrame, run_id: str) -> str:
-        """Writes the scan to a folder of this run's own, and returns the folder."""
-        folder = f"{self.folder(SCAN)}/run={run_id}"
-        with _one_record_a_batch(self._spark):
-            scan.write.parquet(_uri(folder))
-        return folder
-
-    def load_scan(self, folder: str) -> DataFrame:
-        """A stored scan.
-
-        Raises:
-            InputError: it is not there any more.
-        """
-        try:
-            return self._spark.read.schema(from_arrow_schema(SCAN_SCHEMA)).parquet(_uri(folder))
-        except AnalysisException as error:
-            raise InputError(f"the stored scan {folder} is gone; run the interval again, from its logs") from error
-
-    def remove_scans(self, current: str, replaced: str | None, before: str) -> None:
-        """Removes the scan that was replaced, and those that runs from before some time have left; where only Spark can
-        write, a lifecycle rule of the storage must do that."""
-        if not is_direct(self._root):
-            return
-        storage, parent = storage_of(self._root), self.folder(SCAN)
-        try:
-            for name in storage.level(parent)[0]:
-                folder = f"{parent}/{name}"
-                if folder != current and (folder == replaced or name < f"run={before}"):
-                    storage.remove(folder)
-        except (OSError, InputError) as error:
-            log.warning("old scans below %s could not be removed: %s; let a lifecycle rule do it", parent, one_line(error))
-
     def turn(self, run_id: str) -> AbstractContextManager[Callable[[], None]]:
         """The turn to publish the interval (see `turns.turn`)."""
-        return turn(self.folder(SCAN), run_id)
+        return turn(self.scans, run_id)
+
+    def revoke_turns(self) -> None:
+        """Takes the turn from all runs that have it (see `turns.revoke_turns`)."""
+        revoke_turns(self.scans)
 
     def previous(self) -> Previous | None:
-        """The last complete run of the interval; None where there is none, or one was stopped while it published."""
+        """The last complete run of the interval; None where there is none, or what it has left is damaged."""
         summary = self._summary()
         if summary is None:
             return None
-        reader = self._reader(FILES, summary["settings"]["output_format"])
-        rows = reader.load(_uri(self.folder(FILES))).select("path", "size", "modified", "error").collect()
-        errors = {row["path"]: row["error"] for row in rows if row["error"]}
-        return Previous(summary, [LogFile(*row[:3]) for row in rows], errors)
-
-    def _summary(self) -> dict[str, Any] | None:
         try:
-            rows = self._spark.read.schema(SUMMARY_SCHEMA).json(_uri(self.folder(SUMMARY))).collect()
+            return Previous(summary, *self._manifest(summary))
+        except DamagedState as error:
+            self._warn(error)
+            return None
+
+    def _manifest(self, summary: Summary) -> tuple[list[LogFile], dict[str, str]]:
+        """The rows of the files table, and the errors in it, by path.
+
+        Raises:
+            DamagedState: the table cannot be read, or lacks files.
+        """
+        table = self._reader(FILES, summary.settings.output_format)
+        try:
+            rows = table.load(spark_path(self.folder(FILES))).select("path", "size", "modified", "error").collect()
+        except SPARK_ERRORS as error:
+            raise DamagedState(f"the table {FILES} cannot be read: {cause(error)}") from error
+        errors = {row["path"]: row["error"] for row in rows if row["error"]}
+        read, expected = len(rows) - len(errors), summary.content["books"]["files"]
+        if read != expected:
+            raise DamagedState(f"the table {FILES} has {read:,} file(s) that were read, and the summary has {expected:,}")
+        return [LogFile(*row[:3]) for row in rows], errors
+
+    def missing_results(self) -> list[str]:
+        """The tables without a part file: somebody has removed them since they were published."""
+        return [name for name in RESULTS if not self._part_files(name)]
+
+    def _part_files(self, name: str) -> list[str]:
+        try:
+            return self._parts.text(spark_path(self.folder(name))).inputFiles()
+        except AnalysisException:
+            return []
+
+    @property
+    def _parts(self) -> DataFrameReader:
+        return self._spark.read.option("pathGlobFilter", "part-*")
+
+    def _summary(self) -> Summary | None:
+        try:
+            rows = self._parts.text(spark_path(self.folder(SUMMARY)), wholetext=True).collect()
         except AnalysisException:
             return None
-        return rows[0].asDict(recursive=True) if rows else None
+        texts = [row[0] for row in rows if row[0].strip()]
+        if not texts:
+            return None
+        try:
+            if len(texts) > 1:
+                raise DamagedState(f"there are {len(texts)} summaries")
+            return parse_summary(texts[0], self._label)
+        except DamagedState as error:
+            self._warn(error)
+            return None
+
+    def _warn(self, damaged: DamagedState) -> None:
+        log.warning(
+            "%s has no previous run of interval %s that can be used: %s", self._root, self._label, one_line(damaged)
+        )
 
     def withdraw_summary(self) -> str | None:
-        """Takes the summary back while the results that it speaks of are replaced; returns the scan that it named."""
+        """Takes the summary back while the results that it speaks of are replaced.
+
+        Neither a part file nor `_SUCCESS` is left of it. Returns the name of the scan that it named.
+        """
         summary = self._summary()
-        if summary is None:
-            return None
-        self._write_summary(None)
-        return str(summary["scan"])
+        folder = self.folder(SUMMARY)
+        try:
+            if is_direct(folder):
+                storage_of(folder).remove(folder)
+            else:
+                self._empty_folder(folder)
+        except (OSError, InputError):
+            self._empty_folder(folder)  # Spark's credentials may do more than flowspark's own
+        return summary.scan if summary else None
+
+    def _empty_folder(self, folder: str) -> None:
+        """Removes all files of a folder by the means of Spark's writers.
+
+        An overwrite with no rows leaves a part file, but not when it is partitioned by a column. `_SUCCESS` is turned off.
+        """
+        no_rows = self._spark.range(0).select("id", F.lit(0).alias("none"))
+        writer = no_rows.write.mode("overwrite").partitionBy("none")
+        confs = {"mapreduce.fileoutputcommitter.marksuccessfuljobs": "false", "partitionOverwriteMode": "static"}
+        writer.options(**confs).json(written_path(folder))
 
     def publish(self, name: str, df: DataFrame, order: list[Column]) -> None:
         """Replaces a result by the rows of a DataFrame, in order, as one part file."""
@@ -200,22 +228,19 @@ class Output:
             writer = writer.options(
                 header=True, escape='"', emptyValue="", ignoreLeadingWhiteSpace=False, ignoreTrailingWhiteSpace=False
             )
-        writer.format(self._format).save(_uri(self.folder(name)))
+        writer.format(self._format).save(written_path(self.folder(name)))
 
     def publish_summary(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """Replaces the summary, and returns it as published; written last, it speaks of results that are there."""
-        return {name: summary[name] for name in self._write_summary(summary)}
-
-    def _write_summary(self, summary: dict[str, Any] | None) -> list[str]:
-        """Replaces the summary, by no row where there is none, and returns its names; as text it needs no Python worker."""
-        parsed = F.from_json(F.lit(json.dumps(summary or {})), SUMMARY_SCHEMA, {"mode": "FAILFAST"})
-        rows = self._spark.range(1 if summary else 0).coalesce(1).select(F.inline(F.array(parsed)))
-        rows.write.mode("overwrite").option("ignoreNullFields", False).json(_uri(self.folder(SUMMARY)))
-        return rows.columns
+        """Replaces the summary, and returns it in the order in which it is published. As text it needs no Python worker."""
+        parsed = F.from_json(F.lit(json.dumps(summary)), SUMMARY_SCHEMA, {"mode": "FAILFAST"})
+        row = self._spark.range(1).coalesce(1).select(F.inline(F.array(parsed)))
+        ordered = {name: summary[name] for name in sorted(summary, key=row.columns.index)}
+        row.write.mode("overwrite").option("ignoreNullFields", False).json(written_path(self.folder(SUMMARY)))
+        return ordered
 
     def top(self, name: str) -> Top:
         """The first rows of a published result; only a result longer than that takes a second look."""
-        published = self._reader(name, self._format).load(_uri(self.folder(name)))
+        published = self._reader(name, self._format).load(spark_path(self.folder(name)))
         rows = published.take(TOP + 1)
         total, untagged = len(rows), sum(row["count"] for row in rows if row[0] == UNTAGGED)
         if len(rows) > TOP:
@@ -229,19 +254,3 @@ class Output:
             .format(file_format)
             .options(escape='"', header=True, multiLine=True, lineSep="\n")
         )
-
-
-def _uri(folder: str) -> str:
-    return f"file://{folder}" if folder.startswith("/") else folder
-
-
-@contextmanager
-def _one_record_a_batch(spark: SparkSession) -> Iterator[None]:
-    """Whole files travel as rows when Spark reads them: one a batch, or they pile up in the worker's memory."""
-    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
-    before = spark.conf.get(name)
-    spark.conf.set(name, "1")
-    try:
-        yield
-    finally:
-        spark.conf.set(name, str(before))

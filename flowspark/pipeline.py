@@ -10,16 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
-import flowspark
 from flowspark.books import Books, check_books, check_files, read_books, rejects_error
-from flowspark.decode.split import REJECT_REASONS
 from flowspark.errors import InputError
-from flowspark.files import is_local
 from flowspark.find import find_files, why_unread
 from flowspark.layouts import parse_layout
 from flowspark.lookup import Lookup
@@ -33,13 +30,20 @@ from flowspark.outputs import (
     Top,
     check_output,
 )
-from flowspark.protocols import protocol_label
+from flowspark.previous import check_same_selection
 from flowspark.scan import scan_files
 from flowspark.settings import Settings
+from flowspark.stored_scan import load_scan, remove_scans, store_scan
+from flowspark.summary import summarise
 from flowspark.tables import files_of, port_order, rejects_of, tag_order
 from flowspark.tagging import count_port_protocols, count_tags, tag_flows
+from flowspark.turns import TurnLost
 
 log = logging.getLogger(__name__)
+
+Written = TypeVar("Written")
+Fence = Callable[[Callable[[], Any]], Any]
+"""`fenced`, for one output and one turn."""
 
 _EXAMPLES = 5
 _ORPHANED = timedelta(days=1)  # the stored scan of a run that started so long ago, and is not the current one
@@ -54,6 +58,23 @@ class Run:
     output: Output
     started: datetime
     run_id: str
+
+
+@dataclass(frozen=True)
+class CheckedScan:
+    """A stored scan that has passed all checks.
+
+    Attributes:
+        stored: the scan.
+        name: the name of its folder.
+        books: what was found in it.
+        late: the files that are new since the interval's last run.
+    """
+
+    stored: DataFrame
+    name: str
+    books: Books
+    late: list[str]
 
 
 @dataclass(frozen=True)
@@ -73,12 +94,12 @@ def run(spark: SparkSession, settings: Settings) -> Result:
     started = datetime.now(UTC)
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     check_output(settings.output, () if settings.retag else settings.input)
-    lookup = read_lookup(spark, settings.lookup, settings.on_conflict)
     output = Output(spark, settings.output, settings.selection.label, settings.output_format)
-    if not is_local(settings.output):
-        output.check()
-    this = Run(settings, lookup, output, started, run_id)
-    return retag(this) if settings.retag else count(spark, this)
+    standing = output.standing()
+    if standing and not settings.retag:
+        check_same_selection(standing, settings)
+    this = Run(settings, read_lookup(spark, settings.lookup, settings.on_conflict), output, started, run_id)
+    return retag(spark, this) if settings.retag else count(spark, this)
 
 
 def count(spark: SparkSession, this: Run) -> Result:
@@ -91,20 +112,24 @@ def count(spark: SparkSession, this: Run) -> Result:
     if settings.skip_unchanged:
         with output.turn(this.run_id):
             previous = output.previous()
-        if previous and previous.is_current(found.files, this.lookup.sha256, settings):
-            return Result(previous.summary, None)
+        unchanged = previous and previous.is_current(found.files, this.lookup.sha256, settings)
+        if previous and unchanged and not output.missing_results():
+            return Result(previous.summary.content, None)
         late = previous.late_files(found.files) if previous else []
 
     scan = scan_files(spark, found, parse_layout(settings.layout) if settings.layout else None)
-    folder = output.store_scan(scan, this.run_id)
-    stored = output.load_scan(folder)
+    name = store_scan(scan, output.scans, this.run_id)
+    stored = load_scan(spark, output.scans, name)
     books = read_books(stored, [file.path for file in found.files], partial(why_unread, spark))
     check(books, stored, settings)
     with output.turn(this.run_id) as still_ours:
-        return publish(this, stored, folder, books, late, still_ours)
+        standing = output.standing()  # another run may have published meanwhile
+        if standing:
+            check_same_selection(standing, settings)
+        return publish(this, CheckedScan(stored, name, books, late), still_ours)
 
 
-def retag(this: Run) -> Result:
+def retag(spark: SparkSession, this: Run) -> Result:
     """Counts an interval's stored scan again, with the lookup of today; no log file is opened.
 
     Raises:
@@ -118,11 +143,10 @@ def retag(this: Run) -> Result:
                 f"{this.settings.selection.label}; run it from its logs, without --retag"
             )
         again = dataclasses.replace(this, settings=previous.retag_settings(this.settings))
-        folder = previous.summary["scan"]
-        stored = this.output.load_scan(folder)
+        stored = load_scan(spark, this.output.scans, previous.summary.scan)
         books = read_books(stored, [file.path for file in previous.files], previous.errors.__getitem__)
         check(books, stored, again.settings)
-        return publish(again, stored, folder, books, [], still_ours)
+        return publish(again, CheckedScan(stored, previous.summary.scan, books, []), still_ours)
 
 
 def check(books: Books, stored: DataFrame, settings: Settings) -> None:
@@ -133,29 +157,53 @@ def check(books: Books, stored: DataFrame, settings: Settings) -> None:
     """
     check_files(books, settings.on_bad_file)
     check_books(books)
-    if books.too_many_rejects(settings.max_reject_ratio):
+    if books.too_many_rejects(settings.reject_limit):
         rejects = rejects_of(stored, books).orderBy("file", "line").limit(_EXAMPLES)
-        raise rejects_error(books, settings.max_reject_ratio, [row.asDict() for row in rejects.collect()])
+        raise rejects_error(books, settings.reject_limit, [row.asDict() for row in rejects.collect()])
 
 
-def publish(
-    this: Run, stored: DataFrame, folder: str, books: Books, late: list[str], still_ours: Callable[[], None]
-) -> Result:
-    """Replaces the interval's results by those of a stored scan; the summary is taken back first, and written last."""
+def publish(this: Run, checked: CheckedScan, still_ours: Callable[[], None]) -> Result:
+    """Replaces the interval's results by those of a stored scan; the summary is taken back first, and written last.
+
+    Raises:
+        TurnLost: the run stood still, and another one may have published meanwhile.
+    """
     output = this.output
-    replaced = output.withdraw_summary()
-    tags, ports = publish_tables(output, stored, books, this.lookup)
+    fence = partial(fenced, output, still_ours)
+    replaced = fence(output.withdraw_summary)
+    tags, ports = publish_tables(output, checked, this.lookup, fence)
+    run = {"run_id": this.run_id, "started": _text(this.started), "finished": _text(datetime.now(UTC))}
+    summary = summarise(checked.books, this.lookup, this.settings, checked.name, tags.untagged, checked.late) | run
+    published = fence(partial(output.publish_summary, summary))
+    remove_scans(output.scans, checked.name, replaced, before=f"{this.started - _ORPHANED:%Y%m%dT%H%M%SZ}")
+    return Result(published, (tags, ports))
+
+
+def fenced(output: Output, still_ours: Callable[[], None], write: Callable[[], Written]) -> Written:
+    """Writes one part of the results while this run has the turn to publish the interval.
+
+    A run that stands still in the middle of a write finds out afterwards that it has lost its turn. Its part may then lie
+    beside the results of the run that took over. So that no summary speaks of such a mixture, the summary is taken back,
+    and a run that is publishing now fails at its next check.
+
+    Raises:
+        TurnLost: the turn was lost, before or during the write.
+    """
     still_ours()
-    finished = datetime.now(UTC)
-    identity = {"run_id": this.run_id, "started": _text(this.started), "finished": _text(finished), "scan": folder}
-    found = summarise(books, this.lookup, this.settings, tags.untagged) | {"late_files": late}
-    summary = output.publish_summary(found | identity)
-    output.remove_scans(folder, replaced, before=f"{this.started - _ORPHANED:%Y%m%dT%H%M%SZ}")
-    return Result(summary, (tags, ports))
+    try:
+        return write()
+    finally:
+        try:
+            still_ours()
+        except TurnLost:
+            output.revoke_turns()
+            output.withdraw_summary()
+            raise
 
 
-def publish_tables(output: Output, stored: DataFrame, books: Books, lookup: Lookup) -> tuple[Top, Top]:
+def publish_tables(output: Output, checked: CheckedScan, lookup: Lookup, fence: Fence) -> tuple[Top, Top]:
     """Counts the stored tallies, and replaces the interval's four tables; the top of the two results."""
+    stored, books = checked.stored, checked.books
     tallies = (
         stored.select(F.inline("tally"))
         .groupBy("dstport", "protocol")
@@ -164,19 +212,22 @@ def publish_tables(output: Output, stored: DataFrame, books: Books, lookup: Look
     )
     table = lookup_frame(stored.sparkSession, lookup)
 
+    def replace(name: str, rows: DataFrame, order: list[Column]) -> None:
+        fence(partial(output.publish, name, rows, order))
+
     def tags() -> Top:
-        output.publish(TAG_COUNTS, tallies.transform(tag_flows, table).transform(count_tags, "flows"), tag_order())
+        replace(TAG_COUNTS, tallies.transform(tag_flows, table).transform(count_tags, "flows"), tag_order())
         return output.top(TAG_COUNTS)
 
     def ports() -> Top:
-        output.publish(PORT_PROTOCOL_COUNTS, tallies.transform(count_port_protocols, "flows"), port_order())
+        replace(PORT_PROTOCOL_COUNTS, tallies.transform(count_port_protocols, "flows"), port_order())
         return output.top(PORT_PROTOCOL_COUNTS)
 
     def rejects() -> None:
-        output.publish(REJECTS, rejects_of(stored, books), [F.asc("file"), F.asc("line")])
+        replace(REJECTS, rejects_of(stored, books), [F.asc("file"), F.asc("line")])
 
     def files() -> None:
-        output.publish(FILES, files_of(stored, books), [F.asc("path")])
+        replace(FILES, files_of(stored, books), [F.asc("path")])
 
     with ThreadPoolExecutor() as pool:  # side by side: most of the time that a small table takes is its planning
         tops = pool.submit(tags), pool.submit(ports)
@@ -184,36 +235,6 @@ def publish_tables(output: Output, stored: DataFrame, books: Books, lookup: Look
     for done in others:
         done.result()
     return tops[0].result(), tops[1].result()
-
-
-def summarise(books: Books, lookup: Lookup, settings: Settings, untagged: int) -> dict[str, Any]:
-    """The summary, but for what tells one run from another."""
-    flows = books.totals["flows"]
-    return {
-        "flowspark": flowspark.__version__,
-        "interval": settings.selection.label,
-        "inputs": list(settings.input),
-        "lookup": {
-            "path": settings.lookup,
-            "sha256": lookup.sha256,
-            "rows": lookup.rows,
-            "mappings": len(lookup.mappings),
-            "tags": lookup.tags,
-            "conflicts": [
-                {"dstport": port, "protocol": protocol_label(protocol), "tags": tags}
-                for (port, protocol), tags in lookup.conflicts.items()
-            ],
-        },
-        "books": books.summary(),
-        "reject_reasons": {reason: books.totals[reason] for reason in REJECT_REASONS},
-        "tagged": flows - untagged,
-        "untagged": untagged,
-        "flows_without_ports": books.flows_without_ports,
-        "bad_files": [{"path": path, "error": error} for path, error in books.bad_files.items()],
-        "layouts": [{"layout": layout, "files": files} for layout, files in sorted(books.layouts.items())],
-        "unknown_fields": books.unknown_fields,
-        "settings": settings.as_text(),
-    }
 
 
 def _text(moment: datetime) -> str:

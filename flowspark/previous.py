@@ -1,19 +1,42 @@
-"""The last complete run of an interval: what it was made of, and what has changed since."""
+"""The last complete run of an interval: what it was made of, what has changed since, and what a new run may replace."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import flowspark
-from flowspark.files import LogFile
-from flowspark.settings import Settings, load_settings
+from flowspark.errors import UsageError
+from flowspark.files import LogFile, identity, normal
+from flowspark.settings import Settings
+from flowspark.summary import Summary
 
-_OF_THE_SCAN = (
-    "input", "interval", "account", "region", "flow_log_id", "layout", "reader", "on_bad_file", "max_reject_ratio"
-)  # fmt: skip
-_OF_THE_RESULT = (*_OF_THE_SCAN, "output_format", "on_conflict")
+_FILTERS = ("account", "region", "flow_log_id")
+_OF_THE_SCAN = ("interval", *_FILTERS, "layout", "reader", "on_bad_file")
+_OF_THE_RESULT = (*_OF_THE_SCAN, "max_reject_ratio", "output_format", "on_conflict")
+
+
+def check_same_selection(summary: Summary, settings: Settings) -> None:
+    """That a run takes its files from the same inputs, by the same filters, as the published run that it would replace.
+
+    Raises:
+        UsageError: it does not, and `replace` is not set; the message shows both.
+    """
+    inputs = tuple(map(normal, settings.input))
+    same_inputs = set(map(identity, summary.inputs)) == set(map(identity, inputs))
+    same_filters = all(set(getattr(summary.settings, name)) == set(getattr(settings, name)) for name in _FILTERS)
+    if not (same_inputs and same_filters) and not settings.replace:
+        raise UsageError(
+            f"interval {settings.selection.label} stands in {settings.output} for other log files, and this run would "
+            "replace it; give another --output, or --replace to replace it\n"
+            f"  published: {_selection_text(summary.inputs, summary.settings)}\n"
+            f"  this run:  {_selection_text(inputs, settings)}"
+        )
+
+
+def _selection_text(inputs: Sequence[str], settings: Settings) -> str:
+    named = (("input", inputs), *((name.replace("_", "-"), getattr(settings, name)) for name in _FILTERS))
+    return "; ".join(f"{name} {', '.join(values)}" for name, values in named if values)
 
 
 @dataclass(frozen=True)
@@ -26,7 +49,7 @@ class Previous:
         errors: what was wrong with those of them that were left out, by path.
     """
 
-    summary: dict[str, Any]
+    summary: Summary
     files: Sequence[LogFile]
     errors: Mapping[str, str]
 
@@ -36,16 +59,33 @@ class Previous:
         return [file.path for file in files if file not in known]
 
     def is_current(self, files: Sequence[LogFile], lookup_sha256: str, settings: Settings) -> bool:
-        """Whether a run over these files would publish what is there already."""
-        then, now = self.summary["settings"], settings.as_text()
+        """Whether a run over these files would publish what is there already.
+
+        A run that left files out is never current: what was wrong with them may have passed.
+        """
+        then, content = self.summary.settings, self.summary.content
         return (
-            self.summary["flowspark"] == flowspark.__version__
-            and self.summary["lookup"]["sha256"] == lookup_sha256
-            and all((then[name] or None) == (now[name] or None) for name in _OF_THE_RESULT)
+            content["flowspark"] == flowspark.__version__
+            and content["lookup"]["sha256"] == lookup_sha256
+            and all(getattr(then, name) == getattr(settings, name) for name in _OF_THE_RESULT)
+            and not self.errors
             and set(self.files) == set(files)
         )
 
     def retag_settings(self, settings: Settings) -> Settings:
-        """The settings of a run that counts the stored scan again: how it was scanned stays as it was."""
-        then = self.summary["settings"]
-        return load_settings(settings.as_text() | {name: then[name] for name in _OF_THE_SCAN})
+        """The settings of a run that counts the stored scan again: how the logs were read stays as it was.
+
+        Raises:
+            UsageError: the config file asks for other inputs, filters or another layout than the scan was made with.
+        """
+        then = self.summary.settings
+        kept = {name: getattr(then, name) for name in _OF_THE_SCAN} | {"input": self.summary.inputs}
+        asked = {name: getattr(settings, name) or kept[name] for name in ("input", "layout", *_FILTERS)}
+        check_same_selection(self.summary, replace(settings, **asked, replace=False))
+        if asked["layout"] != then.layout:
+            raise UsageError(
+                f"the stored scan was made with layout {then.layout or 'none'}, and the config file has "
+                f"'{settings.layout}'; run the interval from its logs, without --retag"
+            )
+        limit = then.max_reject_ratio if settings.max_reject_ratio is None else settings.max_reject_ratio
+        return replace(settings, **kept, max_reject_ratio=limit)

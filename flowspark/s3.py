@@ -86,9 +86,9 @@ class S3:
 
         return bool(self._info(path).type != FileType.NotFound)
 
-    def touch(self, path: str) -> None:
-        with self._fs(path).open_output_stream(self._bare(path)) as stream:
-            stream.write(b"")
+    def write(self, path: str, content: bytes) -> None:
+        with self._fs(path).open_output_stream(self._bare(path), compression=None) as stream:
+            stream.write(content)
 
     def remove(self, path: str) -> None:
         try:

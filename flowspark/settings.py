@@ -17,6 +17,7 @@ from flowspark.layouts import parse_layout
 from flowspark.lookup import ON_CONFLICT
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+DEFAULT_REJECT_RATIO = Decimal("0.01")
 _CHOICES = {
     "output_format": ("csv", "parquet"),
     "reader": READERS,
@@ -24,11 +25,27 @@ _CHOICES = {
     "on_conflict": ON_CONFLICT,
     "log_level": LOG_LEVELS,
 }
+_WHAT_TO_GIVE = {
+    "input": "a log file or a folder",
+    "lookup": "the lookup table, a CSV file",
+    "output": "the folder for the results",
+    "layout": "the field names in order, or the name of a layout such as v2",
+    "max_reject_ratio": "a share from 0 to 1",
+    "interval": "a UTC day (2026-11-22) or hour (2026-11-22T05), or leave it out to count all files",
+    "account": "an account id, or leave it out to take all accounts",
+    "region": "a region, or leave it out to take all regions",
+    "flow_log_id": "a flow log id, or leave it out to take all flow logs",
+    **{name: f"one of {', '.join(choices)}" for name, choices in _CHOICES.items()},
+}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is asked to do; the names are those of the flags, with underscores."""
+    """What a run is asked to do; the names are those of the flags, with underscores.
+
+    This is the only list of the settings: the config file's keys and the summary's `settings` are made from it.
+    `max_reject_ratio` is None for a `retag` that gives no limit: the limit of the run that is tagged again stays.
+    """
 
     input: tuple[str, ...]
     lookup: str
@@ -37,7 +54,7 @@ class Settings:
     layout: str | None = None
     reader: str = "auto"
     on_bad_file: str = "fail"
-    max_reject_ratio: Decimal = Decimal("0.01")
+    max_reject_ratio: Decimal | None = DEFAULT_REJECT_RATIO
     on_conflict: str = "all"
     interval: str | None = None
     account: tuple[str, ...] = ()
@@ -46,18 +63,28 @@ class Settings:
     allow_empty: bool = False
     skip_unchanged: bool = False
     retag: bool = False
+    replace: bool = False
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
+        for name in NAMES:
+            value = getattr(self, name)
+            for text in value if isinstance(value, tuple) else (value,):
+                _check_not_blank(name, text)
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
                 raise UsageError(f"{name} is one of {', '.join(choices)}, not '{value}'{did_you_mean(value, choices)}")
-        if not 0 <= self.max_reject_ratio <= 1:
+        if self.max_reject_ratio is not None and not 0 <= self.max_reject_ratio <= 1:
             raise UsageError(f"max_reject_ratio is a share from 0 to 1, not {self.max_reject_ratio}")
         if self.layout is not None:
             parse_layout(self.layout)
         _ = self.selection
+
+    @property
+    def reject_limit(self) -> Decimal:
+        """The share of rejected lines above which the run fails."""
+        return DEFAULT_REJECT_RATIO if self.max_reject_ratio is None else self.max_reject_ratio
 
     @property
     def selection(self) -> Selection:
@@ -78,8 +105,19 @@ class Settings:
 
 
 NAMES = tuple(field.name for field in dataclasses.fields(Settings))
-LISTS = ("input", "account", "region", "flow_log_id")
-SWITCHES = ("allow_empty", "skip_unchanged", "retag")
+LISTS = tuple(field.name for field in dataclasses.fields(Settings) if field.type == "tuple[str, ...]")
+SWITCHES = tuple(field.name for field in dataclasses.fields(Settings) if field.type == "bool")
+SETTINGS_TYPE = "struct<{}>".format(
+    ", ".join(
+        f"{name}: {'array<string>' if name in LISTS else 'boolean' if name in SWITCHES else 'string'}" for name in NAMES
+    )
+)
+"""What `Settings.as_text` returns, as a Spark type."""
+
+_NOT_WITH_RETAG = (
+    "input", "account", "region", "flow_log_id", "layout", "reader", "on_bad_file",
+    "allow_empty", "skip_unchanged", "replace",
+)  # fmt: skip
 
 
 def load_settings(flags: Mapping[str, Any], config: str | None = None) -> Settings:
@@ -90,16 +128,38 @@ def load_settings(flags: Mapping[str, Any], config: str | None = None) -> Settin
         config: a TOML file with the same names.
 
     Raises:
-        UsageError: a name that is none, a value that cannot be, or no input, lookup or output.
+        UsageError: an unknown name, a value that cannot be, a flag that cannot apply, or no input, lookup or output.
     """
-    given = _read_config(config) if config else {}
-    given.update((name, value) for name, value in flags.items() if value is not None)
-    needed = ("lookup", "output") if given.get("retag") else ("input", "lookup", "output")
-    missing = [name for name in needed if not given.get(name)]
+    on_command_line = {name: value for name, value in flags.items() if value is not None}
+    values = (_read_config(config) if config else {}) | on_command_line
+    given = {name: _checked(name, value) for name, value in values.items()}
+    needed: tuple[str, ...] = ("input", "lookup", "output")
+    if given.get("retag"):
+        needed = ("lookup", "output")
+        given.setdefault("max_reject_ratio", None)
+        useless = [_flag(name) for name in _NOT_WITH_RETAG if name in on_command_line]
+        if useless:
+            raise UsageError(
+                f"{', '.join(useless)} cannot be used with --retag, which counts the stored scan and reads no log: "
+                "leave it out, or run the interval from its logs without --retag"
+            )
+    missing = [_flag(name) for name in needed if not given.get(name)]
     if missing:
-        flags_needed = ", ".join(f"--{name}" for name in missing)
-        raise UsageError(f"{flags_needed} is missing; give it as a flag or in the --config file")
-    return Settings(**{"input": ()} | {name: _checked(name, value) for name, value in given.items()})
+        raise UsageError(f"{', '.join(missing)} is missing; give it as a flag or in the --config file")
+    return Settings(**{"input": ()} | given)
+
+
+def settings_from_text(values: Mapping[str, Any]) -> Settings:
+    """The settings in a summary, the reverse of `Settings.as_text`; one that the summary does not have is the default.
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+    return Settings(**{name: _checked(name, values[name]) for name in NAMES if values.get(name) is not None})
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _read_config(path: str) -> dict[str, Any]:
@@ -116,9 +176,15 @@ def _read_config(path: str) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any) -> Any:
+    """A value as `Settings` has it.
+
+    Raises:
+        UsageError: the value is blank, or of another type.
+    """
+    _check_not_blank(name, value)
     if name in LISTS:
         values = [value] if isinstance(value, str) else value
-        if not isinstance(values, list | tuple) or not all(isinstance(item, str) and item for item in values):
+        if not isinstance(values, list | tuple) or not all(isinstance(item, str) for item in values):
             raise UsageError(f"{name} is a text, or a list of texts")
         return tuple(values)
     if name in SWITCHES:
@@ -136,3 +202,8 @@ def _checked(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         raise UsageError(f"{name} is a text, not {value!r}")
     return value.upper() if name == "log_level" else value
+
+
+def _check_not_blank(name: str, value: Any) -> None:
+    if isinstance(value, str) and not value.strip():
+        raise UsageError(f"{name} is empty, as it is when a variable is not set; give {_WHAT_TO_GIVE[name]}")

@@ -45,8 +45,8 @@ class Storage(Protocol):
     def exists(self, path: str) -> bool:
         """Whether there is a file or a folder."""
 
-    def touch(self, path: str) -> None:
-        """Writes an empty file, with the folders that it needs, or gives the one that is there the time of now.
+    def write(self, path: str, content: bytes) -> None:
+        """Writes a small file, with the folders that it needs, or replaces the one that is there.
 
         Raises:
             OSError: it cannot be written.
@@ -107,9 +107,9 @@ class Local:
     def exists(self, path: str) -> bool:
         return os.path.lexists(path)
 
-    def touch(self, path: str) -> None:
+    def write(self, path: str, content: bytes) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).touch()
+        Path(path).write_bytes(content)
 
     def remove(self, path: str) -> None:
         if Path(path).is_dir():

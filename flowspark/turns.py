@@ -1,8 +1,10 @@
-"""Runs of one interval take turns: each claims the interval while it publishes, so that results never mix.
+"""Runs of one interval take turns: each holds a lease on the interval while it publishes, so that results never mix.
 
-A claim is an empty file of the run's own. Whoever has written one and then sees no other has the turn; whoever sees
-another withdraws and waits. Listings on S3 and on local disks show what was written before, so two runs cannot both see
-none. A claim is renewed while its run lives; one that is not was left by a run that was killed, and is passed over.
+A run claims the interval by a small file of its own. It has the turn when it has written its claim and then sees no other
+one; when it sees another one it withdraws its own and waits. Listings on S3 and on local disks show what was written
+before, so two runs cannot both see none. A run renews its claim every few seconds. A claim that was not renewed for a
+while is void: its run was killed, or stands still. A run that stood still checks whether it still has the turn before it
+goes on, and its own limit is shorter than that of the others, so the two cannot both think that they have it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 from flowspark.errors import FlowsparkError, InputError, one_line
@@ -22,86 +24,138 @@ from flowspark.storage import Storage, storage_of
 log = logging.getLogger(__name__)
 
 CLAIM = "claim="
+_HELD, _RELEASED = b"held\n", b""  # credentials that may write and not delete can still release a claim
 _BEAT = 5.0  # seconds between two renewals
-_LEASE = 30.0  # seconds after which a claim that was not renewed is void
+_STALLED = 20.0  # seconds without a renewal after which a run no longer trusts its own claim
+_LEASE = 30.0  # seconds without a renewal after which the others no longer respect it
 _PATIENCE = 900.0  # seconds that a run waits for its turn
+
+
+class TurnLost(FlowsparkError):
+    """This run stood still for so long that another one may have taken over its turn."""
 
 
 @contextmanager
 def turn(folder: str, run_id: str) -> Iterator[Callable[[], None]]:
-    """Has the turn in a folder; yields a check, to be made before the last step, that it was not lost.
+    """Has the turn in a folder; yields a check that the turn was not lost, to be made before and after each step.
 
     Args:
         folder: where the claims of an interval lie. On storage that only Spark can write there are no turns.
         run_id: who claims.
 
     Raises:
-        FlowsparkError: another run has had its turn for a quarter of an hour; or, from the check, this one's was lost.
+        FlowsparkError: another run has had its turn for a quarter of an hour.
+        TurnLost: from the check.
     """
     path = f"{folder}/{CLAIM}{run_id}"
     storage = storage_of(folder)
     if not is_direct(folder) or not _wait(storage, folder, path):
         yield lambda: None
         return
-    done = threading.Event()
-    beat = threading.Thread(target=_renew, args=(storage, path, done), daemon=True)
-    beat.start()
+    claim = _Claim(storage, path)
+    claim.start()
     try:
-        yield lambda: _check(storage, path)
+        yield claim.check
     finally:
-        done.set()
-        beat.join()
-        try:
-            storage.remove(path)
-        except (OSError, InputError) as error:  # it will be void in a while
-            log.warning("the claim %s could not be removed: %s", path, one_line(error))
+        claim.stop()
+        _release(storage, path)
+
+
+def revoke_turns(folder: str) -> None:
+    """Removes all claims in a folder: a run that publishes there fails at its next check, and publishes no summary."""
+    storage = storage_of(folder)
+    for claim in storage.level(folder)[1]:
+        if f"/{CLAIM}" in claim.path:
+            _release(storage, claim.path)
+
+
+class _Claim(threading.Thread):
+    """Renews a claim in the background, and knows when that was last done in time."""
+
+    def __init__(self, storage: Storage, path: str) -> None:
+        super().__init__(daemon=True)
+        self._storage, self._path = storage, path
+        self._done = threading.Event()
+        self._renewed = _clocks()
+        self._lost = False
+
+    def run(self) -> None:
+        while not self._done.wait(_BEAT) and not self._is_lost():
+            begun = _clocks()
+            try:
+                self._storage.write(self._path, _HELD)
+                self._renewed = begun
+            except (OSError, InputError) as error:
+                log.warning("the claim %s could not be renewed: %s", self._path, one_line(error))
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join()
+
+    def check(self) -> None:
+        if self._is_lost() or not self._storage.exists(self._path):
+            self._lost = True
+            raise TurnLost(
+                "this run stood still for so long that another run may have taken over its turn to publish; nothing more "
+                "is published, and the interval has no summary until a run is complete; run again"
+            )
+
+    def _is_lost(self) -> bool:
+        """A run that has lost its claim does not renew it any more: it might take the turn from the one that has it."""
+        self._lost = self._lost or any(now - then > _STALLED for now, then in zip(_clocks(), self._renewed, strict=True))
+        return self._lost
+
+
+def _clocks() -> tuple[float, float]:
+    """Both of this machine's clocks: one of them goes on while the machine sleeps, the other is never set back."""
+    return time.time(), time.monotonic()
 
 
 def _wait(storage: Storage, folder: str, path: str) -> bool:
-    """Claims the turn; False where no claim can be written."""
-    told, deadline = False, time.monotonic() + _PATIENCE
+    """Claims the turn; False where no claim can be written and seen."""
+    reported, deadline = False, time.monotonic() + _PATIENCE
     while True:
         try:
-            storage.touch(path)
+            storage.write(path, _HELD)
             others = _others(storage, folder, path)
         except (OSError, InputError) as error:
+            _release(storage, path)
             log.warning("runs of this interval at the same time are not kept apart: %s", one_line(error))
             return False
         if not others:
             return True
-        storage.remove(path)
+        _release(storage, path)
         holder = others[0].path.rpartition(CLAIM)[2]
         if time.monotonic() > deadline:
             raise FlowsparkError(f"run {holder} is still publishing this interval; run again when it has ended")
-        if not told:
+        if not reported:
             log.info("run %s is publishing this interval; waiting for it to end", holder)
-            told = True
+            reported = True
         time.sleep(random.uniform(0.2, 1.0))  # two that have seen each other do not meet again
+
+
+def _release(storage: Storage, path: str) -> None:
+    """Removes a claim; where that is not allowed, empties it."""
+    try:
+        storage.remove(path)
+    except (OSError, InputError) as error:
+        try:
+            storage.write(path, _RELEASED)
+        except (OSError, InputError):  # it will be void in a while
+            log.warning("the claim %s could not be removed: %s", path, one_line(error))
 
 
 def _others(storage: Storage, folder: str, path: str) -> list[LogFile]:
     """The claims of other runs that live; the void ones are removed. All times are the storage's own."""
-    claims = {file.path: file for file in storage.level(folder)[1] if f"/{CLAIM}" in file.path}
+    claims = {file.path: file for file in storage.level(folder)[1] if f"/{CLAIM}" in file.path and file.size}
     own = claims.pop(path, None)
     void = [claim for claim in claims.values() if own and _age(claim, own) > _LEASE]
     for claim in void:
-        storage.remove(claim.path)
+        with suppress(OSError, InputError):  # void it is all the same
+            storage.remove(claim.path)
     return [claim for claim in claims.values() if claim not in void]
 
 
 def _age(claim: LogFile, now: LogFile) -> float:
     written, seen = (datetime.fromisoformat(file.modified or "1970-01-01T00:00:00Z") for file in (claim, now))
     return (seen - written).total_seconds()
-
-
-def _renew(storage: Storage, path: str, done: threading.Event) -> None:
-    while not done.wait(_BEAT):
-        try:
-            storage.touch(path)
-        except OSError as error:
-            log.warning("the claim %s could not be renewed: %s", path, one_line(error))
-
-
-def _check(storage: Storage, path: str) -> None:
-    if not storage.exists(path):
-        raise FlowsparkError("this run stood still for so long that another one took over its turn; run again")

@@ -30,14 +30,15 @@ for reader in ("direct", "spark"):
     print(reader, sorted(tuple(row) for row in tagged.transform(flowspark.count_tags).collect()))
     print(reader, sorted(tuple(row) for row in records.transform(flowspark.count_port_protocols).collect()))
 def run(name):
-    settings = Settings((str(folder / name),), str(folder / "lookup.csv"), str(folder / "out"), max_reject_ratio=1)
+    paths = (str(folder / name),), str(folder / "lookup.csv"), str(folder / "out")
+    settings = Settings(*paths, max_reject_ratio=1, replace=True)
     return pipeline.run(spark, settings).summary
 print(run("logs")["books"]["rejected"])
 whole = run("large")
 splits._UNCUT, splits._RANGE, splits._EVEN = 1000, 300, 0
 cut = run("large")
 print(cut["books"] == whole["books"], cut["books"]["rejected"])
-print(spark.read.parquet(cut["scan"]).where("file.start > 0").count() > 3)
+print(spark.read.parquet(str(folder / "out" / cut["scan"])).where("file.start > 0").count() > 3)
 spark.stop()
 """
 

@@ -16,7 +16,7 @@ import flowspark
 from flowspark import pipeline, turns
 from flowspark.errors import FlowsparkError, InputError, UsageError
 from flowspark.settings import Settings
-from flowspark.storage import Local
+from flowspark.turns import TurnLost
 from tests.logs import NODATA, flow, log, write
 from tests.spark.job import LOOKUP, published_summary, read_csv, read_part
 from tests.unit.test_keys import LAYOUTS, key
@@ -52,7 +52,7 @@ def test_every_key_layout_gives_the_same_results_through_both_readers(spark, tmp
     for n, how in enumerate(LAYOUTS.values()):
         for time, text in content.items():
             write(tmp_path / "logs" / str(n) / key(time, **how), text, compress=True)
-        run = asked(tmp_path, input=(str(tmp_path / "logs" / str(n)),), interval=interval, reader=reader)
+        run = asked(tmp_path, input=(str(tmp_path / "logs" / str(n)),), interval=interval, reader=reader, replace=True)
         result = pipeline.run(spark, run)
         assert result.summary["interval"] == interval
         assert result.summary["books"]["files"] == 2
@@ -73,7 +73,7 @@ def test_both_readers_publish_the_same_bytes_for_all_layouts_in_one_tree(spark, 
     published = []
     for reader in ("direct", "spark"):
         for filters in ({}, {"account": ("000000000001", "000000000004")}, {"flow_log_id": ("fl-0a",)}):
-            run = asked(tmp_path, interval="2026-11-22T06", reader=reader, max_reject_ratio=1, **filters)
+            run = asked(tmp_path, interval="2026-11-22T06", reader=reader, max_reject_ratio=1, replace=True, **filters)
             result = pipeline.run(spark, run)
             assert result.summary["books"]["files"] == (2 if "account" in filters else len(LAYOUTS))
             published.append(bytes_of(tmp_path, "2026-11-22T06"))
@@ -113,7 +113,9 @@ def test_nothing_found_says_what_was_looked_for_and_what_is_there(spark, tmp_pat
     assert (empty["books"]["files"], empty["books"]["lines"]) == (0, 0)
     assert read_part(tmp_path / "out", "tag_counts", "2026-11-25") == b"tag,count\n"
     with pytest.raises(InputError, match="does not exist"):
-        pipeline.run(spark, asked(tmp_path, reader=reader, interval="2026-11-25", input=(str(tmp_path / "no"),)))
+        pipeline.run(
+            spark, asked(tmp_path, reader=reader, interval="2026-11-25", input=(str(tmp_path / "no"),), replace=True)
+        )
 
 
 @pytest.mark.parametrize("reader", ["direct", "spark"])
@@ -160,7 +162,9 @@ def test_retag_counts_the_stored_scan_again_and_opens_no_log(spark, tmp_path):
     before = bytes_of(tmp_path, "2026-11-22")
     path.unlink()
     write(tmp_path / "lookup.csv", b"dstport,protocol,tag\n443,tcp,Front\n")
-    retagged = pipeline.run(spark, asked(tmp_path, input=(), interval="2026-11-22", retag=True)).summary
+    retagged = pipeline.run(
+        spark, asked(tmp_path, input=(), interval="2026-11-22", retag=True, max_reject_ratio=None)
+    ).summary
     assert read_csv(tmp_path / "out", "tag_counts", "2026-11-22")[1:] == [("Front", "1"), ("Untagged", "1")]
     after = bytes_of(tmp_path, "2026-11-22")
     assert {name: after[name] for name in TABLES[1:]} == {name: before[name] for name in TABLES[1:]}
@@ -175,7 +179,7 @@ def test_retag_needs_a_complete_run(spark, tmp_path):
         pipeline.run(spark, asked(tmp_path, input=(), interval="2026-11-22", retag=True))
     write(tmp_path / "logs" / key(MORNING), log(flow(443)))
     summary = pipeline.run(spark, asked(tmp_path, interval="2026-11-22")).summary
-    shutil.rmtree(summary["scan"])
+    shutil.rmtree(tmp_path / "out" / summary["scan"])
     with pytest.raises(InputError, match=r"the stored scan .* is gone; run the interval again"):
         pipeline.run(spark, asked(tmp_path, input=(), interval="2026-11-22", retag=True))
 
@@ -193,8 +197,7 @@ def test_a_run_that_dies_while_it_publishes_leaves_no_summary_behind(spark, tmp_
         patch.setattr(pipeline, "files_of", die)
         with pytest.raises(RuntimeError):
             pipeline.run(spark, settings)
-    (part,) = (tmp_path / "out" / "summary" / "interval=2026-11-22").glob("part-*")
-    assert part.read_text() == ""  # who reads the results sees that they are not complete
+    assert not (tmp_path / "out" / "summary" / "interval=2026-11-22").exists()  # the results are not complete
     assert pipeline.run(spark, settings).tops
     assert published_summary(tmp_path / "out", "2026-11-22")["lookup"]["rows"] == 5
 
@@ -234,7 +237,8 @@ def test_two_runs_of_one_interval_at_the_same_time_end_with_one_complete_result(
     summary = published_summary(tmp_path / "out", "2026-11-22")
     number = summary["lookup"]["path"][-5]
     assert read_csv(tmp_path / "out", "tag_counts", "2026-11-22")[1:] == [(f"run{number}", "6")]
-    assert [path.name for path in Path(summary["scan"]).parent.iterdir()] == [Path(summary["scan"]).name]
+    scan = tmp_path / "out" / summary["scan"]
+    assert [path.name for path in scan.parent.iterdir()] == [scan.name]
 
 
 def test_one_turn_at_a_time(tmp_path):
@@ -261,7 +265,7 @@ def test_one_turn_at_a_time(tmp_path):
 
 
 def test_the_claim_of_a_run_that_was_killed_is_passed_over(tmp_path):
-    dead = write(tmp_path / "claim=dead", b"")
+    dead = write(tmp_path / "claim=dead", b"held\n")
     os.utime(dead, (0, datetime.now(UTC).timestamp() - 60))
     with turns.turn(str(tmp_path), "alive"):
         assert [path.name for path in tmp_path.iterdir()] == ["claim=alive"]
@@ -276,7 +280,7 @@ def test_a_run_that_waits_too_long_or_lost_its_turn_says_so(tmp_path, monkeypatc
     with turns.turn(str(tmp_path), "third") as still_ours:
         still_ours()
         (tmp_path / "claim=third").unlink()
-        with pytest.raises(FlowsparkError, match="another one took over"):
+        with pytest.raises(TurnLost, match="another run may have taken over its turn"):
             still_ours()
 
 
@@ -306,12 +310,3 @@ def test_a_file_under_two_inputs_counts_once_whatever_the_order(spark, tmp_path,
         summary = pipeline.run(spark, asked(tmp_path, input=order, reader=reader)).summary
         assert summary["books"]["files"] == 2
     assert json.dumps(summary["inputs"]) == json.dumps(list(inputs[::-1]))
-
-
-def test_a_claim_that_cannot_be_removed_fails_no_run(tmp_path, monkeypatch, caplog):
-    def refuse(_storage: Local, path: str) -> None:
-        raise PermissionError(f"not {path}")
-
-    with turns.turn(str(tmp_path), "ours"):
-        monkeypatch.setattr(Local, "remove", refuse)
-    assert "claim=ours could not be removed" in caplog.text

@@ -110,7 +110,7 @@ def test_an_interval_run_again_tagged_again_and_left_alone(spark, bucket, reader
     second = again(skip_unchanged=True).summary
     assert second["late_files"] == [bucket.uri(late)]
     assert part(bucket, "tag_counts", DAY) == b"tag,count\ndns,1\nweb,1\n"
-    assert not bucket.keys(first["scan"].removeprefix(bucket.uri()) + "/")
+    assert not bucket.keys(f"out/{first['scan']}/")
 
     bucket.delete(late)
     bucket.put("new.csv", b"dstport,protocol,tag\n443,tcp,Front\n")

@@ -22,6 +22,7 @@ from flowspark.lookup_table import lookup_frame
 from flowspark.outputs import Output
 from flowspark.scan import scan_files
 from flowspark.settings import Settings
+from flowspark.stored_scan import load_scan, store_scan
 from flowspark.tables import files_of
 from flowspark.tagging import tag_flows
 from tests.logs import NODATA, V2, flow, log, write
@@ -39,7 +40,8 @@ def test_a_run_replaces_its_own_interval_and_nothing_else(spark, tmp_path):
     assert out.tags == [("ssh", 1), ("web", 1)]
     assert other.read_bytes() == b"tag,count\nweb,7\n"
     assert out.summary["scan"].endswith(f"run={out.summary['run_id']}")
-    assert [str(path) for path in (tmp_path / "out" / "_scan" / "interval=all").iterdir()] == [out.summary["scan"]]
+    scans = tmp_path / "out" / "_scan" / "interval=all"
+    assert [path.relative_to(tmp_path / "out") for path in scans.iterdir()] == [Path(out.summary["scan"])]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def doctored(spark, tmp_path, **changes):
     output = Output(spark, str(tmp_path / "out"), "all", "csv")
     column = F.transform(struct, change) if struct == "tally" else change(F.col(struct))
     changed = scan.withColumn(struct, F.when(F.col(struct).isNotNull(), column))
-    return output.load_scan(output.store_scan(changed, "1")), [str(path)]
+    return load_scan(spark, output.scans, store_scan(changed, output.scans, "1")), [str(path)]
 
 
 def why_unread(_path: str) -> str:
@@ -99,7 +101,7 @@ def test_rule_11_a_rejected_line_that_is_not_stored_fails_the_run(spark, tmp_pat
     scan = scan_files(spark, LogFiles([LogFile(str(path), path.stat().st_size)]), None)
     output = Output(spark, str(tmp_path / "out"), "all", "csv")
     fewer = scan.withColumn("rejects", F.filter("rejects", lambda reject: reject["text"] != "worse"))
-    stored = output.load_scan(output.store_scan(fewer, "1"))
+    stored = load_scan(spark, output.scans, store_scan(fewer, output.scans, "1"))
     with pytest.raises(CheckError, match="2 lines were rejected and 1 are stored"):
         check_books(read_books(stored, [str(path)], why_unread))
 

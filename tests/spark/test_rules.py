@@ -259,7 +259,7 @@ def test_rule_12_a_large_file_in_pieces_is_published_as_the_whole_file_is(spark,
         monkeypatch.setattr(splits, "_EVEN", 0)
         out = run_job(spark, tmp_path, logs, **ANY)
         tables = [read_part(out.output, name) for name in ("tag_counts", "port_protocol_counts", "rejects", "files")]
-        parts = spark.read.parquet(out.summary["scan"]).where("file IS NOT NULL").count()
+        parts = spark.read.parquet(str(out.output / out.summary["scan"])).where("file IS NOT NULL").count()
         books = [out.summary[name] for name in ("books", "reject_reasons", "layouts", "unknown_fields")]
         published.append((tables, books, parts))
     (tables, books, parts), (tables_of_pieces, books_of_pieces, pieces) = published

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from decimal import Decimal
 
 import pytest
 
 from flowspark.errors import UsageError
-from flowspark.settings import NAMES, Settings, load_settings
+from flowspark.settings import LISTS, NAMES, SETTINGS_TYPE, SWITCHES, Settings, load_settings, settings_from_text
 
 NEEDED = {"input": ["logs"], "lookup": "tags.csv", "output": "out"}
 NEEDED_TOML = "input = 'logs'\nlookup = 'tags.csv'\noutput = 'out'\n"
@@ -55,6 +57,7 @@ def test_what_is_not_given_has_the_documented_defaults():
         allow_empty=False,
         skip_unchanged=False,
         retag=False,
+        replace=False,
         log_level="INFO",
     )
 
@@ -76,7 +79,8 @@ OTHERS = [
     ("flow_log_id", "['fl-1']", ("fl-1",), ["fl-2", "fl-3"], ("fl-2", "fl-3")),
     ("allow_empty", "true", True, False, False),
     ("skip_unchanged", "true", True, False, False),
-    ("retag", "true", True, False, False),
+    ("retag", "false", False, False, False),
+    ("replace", "true", True, False, False),
     ("log_level", "'DEBUG'", "DEBUG", "ERROR", "ERROR"),
 ]
 
@@ -155,7 +159,7 @@ def test_a_ratio_outside_0_to_1_is_wrong_usage(config, text):
         assert message.startswith("max_reject_ratio is a share from 0 to 1, not ")
 
 
-@pytest.mark.parametrize("text", ["", "1%", "a tenth", "0,01", "1/100", "sNaN", "1e9999999999999999999"])
+@pytest.mark.parametrize("text", ["1%", "a tenth", "0,01", "1/100", "sNaN", "1e9999999999999999999"])
 def test_a_ratio_that_is_no_number_is_wrong_usage(text):
     message = refusal(NEEDED | {"max_reject_ratio": text})
     assert message == f"max_reject_ratio is a share from 0 to 1, not {text}"
@@ -179,7 +183,6 @@ def test_the_log_level_is_taken_in_any_case(level):
         ("output_format", "json", "output_format is one of csv, parquet, not 'json'"),
         ("output_format", "CSV", "output_format is one of csv, parquet, not 'CSV'"),
         ("reader", "sprak", "reader is one of auto, direct, spark, not 'sprak' (did you mean spark?)"),
-        ("reader", "", "reader is one of auto, direct, spark, not ''"),
         ("on_bad_file", "skipp", "on_bad_file is one of fail, skip, not 'skipp' (did you mean skip?)"),
         ("on_bad_file", "ignore", "on_bad_file is one of fail, skip, not 'ignore'"),
         ("on_conflict", "frist", "on_conflict is one of all, first, last, error, not 'frist' (did you mean first?)"),
@@ -198,7 +201,6 @@ def test_a_value_that_is_not_among_the_choices_is_wrong_usage(config, name, valu
     [
         ("v6", "unknown layout 'v6'"),
         ("lgo-status", "unknown layout 'lgo-status' (did you mean log-status?)"),
-        ("", "the layout is empty"),
         ("srcport bytes", "the layout has neither log-status nor both dstport and protocol"),
     ],
 )
@@ -227,7 +229,6 @@ def test_a_layout_is_kept_as_it_was_given(layout):
         ("input = 5", "input is a text, or a list of texts"),
         ("input = [5]", "input is a text, or a list of texts"),
         ("input = ['logs', 5]", "input is a text, or a list of texts"),
-        ("input = ['logs', '']", "input is a text, or a list of texts"),
         ("input = [['logs']]", "input is a text, or a list of texts"),
         ("input = {logs = 'x'}", "input is a text, or a list of texts"),
     ],
@@ -235,6 +236,101 @@ def test_a_layout_is_kept_as_it_was_given(layout):
 def test_a_value_of_the_wrong_type_is_wrong_usage(config, text, message):
     name = text.split()[0]
     assert refusal({key: value for key, value in NEEDED.items() if key != name}, config(text)) == message
+
+
+EMPTY = {
+    "input": "a log file or a folder",
+    "lookup": "the lookup table, a CSV file",
+    "output": "the folder for the results",
+    "output_format": "one of csv, parquet",
+    "layout": "the field names in order, or the name of a layout such as v2",
+    "reader": "one of auto, direct, spark",
+    "on_bad_file": "one of fail, skip",
+    "max_reject_ratio": "a share from 0 to 1",
+    "on_conflict": "one of all, first, last, error",
+    "interval": "a UTC day (2026-11-22) or hour (2026-11-22T05), or leave it out to count all files",
+    "account": "an account id, or leave it out to take all accounts",
+    "region": "a region, or leave it out to take all regions",
+    "flow_log_id": "a flow log id, or leave it out to take all flow logs",
+    "log_level": "one of DEBUG, INFO, WARNING, ERROR",
+}
+
+
+def test_every_setting_that_is_a_text_is_tried_empty():
+    assert set(EMPTY) == set(NAMES) - set(SWITCHES)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_setting_is_refused_with_what_to_give(config, name, blank):
+    """An unset variable of the shell, or an empty template of a scheduler, must not count all of history."""
+    message = f"{name} is empty, as it is when a variable is not set; give {EMPTY[name]}"
+    others = {key: value for key, value in NEEDED.items() if key != name}
+    assert refusal(others | {name: blank}) == message
+    assert refusal(others, config(f"{name} = '{blank}'\n")) == message
+    if name in LISTS:
+        assert refusal(others | {name: ["x", blank]}) == message
+        assert refusal(others, config(f"{name} = ['x', '{blank}']\n")) == message
+
+
+def test_settings_made_in_python_are_not_empty_either():
+    with pytest.raises(UsageError, match="interval is empty"):
+        Settings(("logs",), "tags.csv", "out", interval="")
+
+
+# Tagging again
+
+USELESS = {
+    "input": ["logs"],
+    "account": ["1"],
+    "region": ["eu-west-1"],
+    "flow_log_id": ["fl-1"],
+    "layout": "v2",
+    "reader": "direct",
+    "on_bad_file": "skip",
+    "allow_empty": True,
+    "skip_unchanged": True,
+    "replace": True,
+}
+RETAG = {"lookup": "tags.csv", "output": "out", "retag": True}
+
+
+@pytest.mark.parametrize("name", USELESS)
+def test_a_flag_that_cannot_apply_to_a_stored_scan_is_refused(config, name):
+    flag = f"--{name.replace('_', '-')}"
+    for flags, path in ((RETAG, None), ({"lookup": "tags.csv", "output": "out"}, config("retag = true\n"))):
+        assert refusal(flags | {name: USELESS[name]}, path).startswith(f"{flag} cannot be used with --retag")
+
+
+def test_a_config_file_of_a_run_from_logs_serves_to_tag_again(config):
+    text = "input = 'logs'\naccount = ['1']\non_bad_file = 'skip'\nskip_unchanged = true\n"
+    settings = load_settings(RETAG, config(text))
+    assert (settings.retag, settings.input, settings.account) == (True, ("logs",), ("1",))
+
+
+def test_the_reject_limit_of_a_run_that_tags_again_is_its_own_or_that_of_the_stored_run(config):
+    assert load_settings(RETAG).max_reject_ratio is None
+    assert load_settings(RETAG | {"max_reject_ratio": "0"}).max_reject_ratio == 0
+    assert load_settings(RETAG, config("max_reject_ratio = 0.5\n")).max_reject_ratio == Decimal("0.5")
+
+
+# The summary's settings
+
+
+def test_settings_are_read_back_from_their_text_and_what_is_missing_there_is_the_default():
+    settings = Settings(
+        ("a", "b"), "tags.csv", "out", layout="v3", max_reject_ratio=Decimal("0.10"), account=("1",), retag=True
+    )
+    text = json.loads(json.dumps(settings.as_text()))
+    assert settings_from_text(text) == settings
+    del text["account"], text["max_reject_ratio"], text["replace"]
+    older = settings_from_text(text | {"a_setting_of_a_later_version": 1})
+    assert older == dataclasses.replace(settings, account=(), max_reject_ratio=Decimal("0.01"))
+
+
+def test_the_type_of_the_settings_in_the_summary_has_every_setting():
+    names = [part.split(":")[0].strip() for part in SETTINGS_TYPE.removeprefix("struct<").split(", ")]
+    assert names == [field.name for field in dataclasses.fields(Settings)] == list(Settings(("a",), "b", "c").as_text())
 
 
 # What must be there
@@ -249,7 +345,6 @@ def test_a_value_of_the_wrong_type_is_wrong_usage(config, text, message):
         ({"lookup": "tags.csv", "output": "out"}, "--input"),
         ({"input": ["logs"], "lookup": "tags.csv", "output": None}, "--output"),
         ({"input": [], "lookup": "tags.csv", "output": "out"}, "--input"),
-        ({"input": ["logs"], "lookup": "", "output": ""}, "--lookup, --output"),
     ],
 )
 def test_without_an_input_a_lookup_or_an_output_all_that_is_missing_is_named(flags, missing):

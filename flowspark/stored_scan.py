@@ -1,0 +1,77 @@
+"""Stored scans: what a run has found in its logs, as Parquet in a folder of its own below `_scan/interval=…`.
+
+Nothing is decoded twice: the books, the results and `--retag` read the stored scan. Each run writes a new one, so a run
+that fails takes nothing from the one before. The summary names the scan that the published results were counted from.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from flowspark.decode.split import SCAN_SCHEMA
+from flowspark.errors import InputError, one_line
+from flowspark.files import is_direct, spark_path, written_path
+from flowspark.storage import storage_of
+
+log = logging.getLogger(__name__)
+
+
+def store_scan(scan: DataFrame, scans: str, run_id: str) -> str:
+    """Writes a scan to a folder of this run's own below `scans`, and returns the folder's name."""
+    name = f"run={run_id}"
+    with _one_record_a_batch(scan.sparkSession):
+        scan.write.parquet(written_path(f"{scans}/{name}"))
+    return name
+
+
+def load_scan(spark: SparkSession, scans: str, name: str) -> DataFrame:
+    """A stored scan, by its folder's name.
+
+    Raises:
+        InputError: it is not there any more.
+    """
+    folder = f"{scans}/{name}"
+    try:
+        return spark.read.schema(from_arrow_schema(SCAN_SCHEMA)).parquet(spark_path(folder))
+    except AnalysisException as error:
+        raise InputError(f"the stored scan {folder} is gone; run the interval again, from its logs") from error
+
+
+def remove_scans(scans: str, current: str, replaced: str | None, before: str) -> None:
+    """Removes the scan that was replaced, and those that failed runs have left.
+
+    Where only Spark can write, a lifecycle rule of the storage must do that.
+
+    Args:
+        scans: the folder of an interval's stored scans.
+        current: the folder's name of the scan that stays.
+        replaced: that of the scan that was current before.
+        before: the time (as in a run id) up to which all other scans are removed; younger runs may still go on.
+    """
+    if not is_direct(scans):
+        return
+    storage = storage_of(scans)
+    try:
+        for name in storage.level(scans)[0]:
+            if name != current and (name == replaced or name < f"run={before}"):
+                storage.remove(f"{scans}/{name}")
+    except (OSError, InputError) as error:
+        log.warning("old scans below %s could not be removed: %s; let a lifecycle rule do it", scans, one_line(error))
+
+
+@contextmanager
+def _one_record_a_batch(spark: SparkSession) -> Iterator[None]:
+    """Whole files travel as rows when Spark reads them: one a batch, or they pile up in the worker's memory."""
+    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = spark.conf.get(name)
+    spark.conf.set(name, "1")
+    try:
+        yield
+    finally:
+        spark.conf.set(name, str(before))

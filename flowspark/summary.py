@@ -1,0 +1,129 @@
+"""The summary of an interval: its schema, and what can be trusted of one that stands published."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import flowspark
+from flowspark.books import KINDS, Books
+from flowspark.decode.split import REJECT_REASONS
+from flowspark.errors import FlowsparkError
+from flowspark.files import normal
+from flowspark.lookup import Lookup
+from flowspark.protocols import protocol_label
+from flowspark.settings import SETTINGS_TYPE, Settings, settings_from_text
+
+_COUNTS = ", ".join(f"{name}: bigint" for name in ("files", *KINDS, "rejected"))
+_REASONS = ", ".join(f"{reason}: bigint" for reason in REJECT_REASONS)
+_CONFLICT = "dstport: int, protocol: string, tags: array<string>"
+SUMMARY_SCHEMA = (
+    "flowspark string, run_id string, interval string, started string, finished string, inputs array<string>, "
+    "lookup struct<path: string, sha256: string, rows: bigint, mappings: bigint, tags: bigint, "
+    f"conflicts: array<struct<{_CONFLICT}>>>, books struct<{_COUNTS}>, reject_reasons struct<{_REASONS}>, "
+    "tagged bigint, untagged bigint, flows_without_ports bigint, bad_files array<struct<path: string, error: string>>, "
+    "layouts array<struct<layout: string, files: bigint>>, unknown_fields array<string>, "
+    "late_files array<string>, "
+    f"settings {SETTINGS_TYPE}, scan string"
+)
+
+
+class DamagedState(Exception):
+    """What stands in an output is not what a run has published there; the message says what is wrong."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The published summary of an interval.
+
+    Attributes:
+        content: as it was published, one JSON object.
+        settings: those of the run.
+        inputs: its inputs, absolute, in one spelling (`files.normal`).
+        scan: the name of its stored scan, the last folder of its path.
+    """
+
+    content: dict[str, Any]
+    settings: Settings
+    inputs: tuple[str, ...]
+    scan: str
+
+
+def parse_summary(text: str, label: str) -> Summary:
+    """The summary in a published part file.
+
+    Args:
+        text: the file's content, one line of JSON.
+        label: the interval's label.
+
+    Raises:
+        DamagedState: the text is not a summary of the interval: it was cut, edited, or comes from somewhere else.
+    """
+    if "\n" in text.removesuffix("\n"):
+        raise DamagedState("the summary is more than one line")
+    try:
+        content = json.loads(text)
+        settings = settings_from_text(content["settings"])
+        inputs = tuple(map(str, content["inputs"]))
+        folder, _, scan = str(content["scan"]).rpartition("/")
+        _ = (
+            content["flowspark"],
+            content["run_id"],
+            content["interval"],
+            content["lookup"]["sha256"],
+            content["books"]["files"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, FlowsparkError) as error:
+        raise DamagedState(f"the summary cannot be understood ({type(error).__name__}: {error})") from error
+    if folder != _scans(label) or not scan.startswith("run="):
+        raise DamagedState(f"the summary names a stored scan that is not one of this interval: {content['scan']}")
+    return Summary(content, settings, inputs, scan)
+
+
+def summarise(
+    books: Books, lookup: Lookup, settings: Settings, scan: str, untagged: int, late_files: list[str]
+) -> dict[str, Any]:
+    """The summary of a run, without its id and times.
+
+    Args:
+        books: what was found in the logs.
+        lookup: the lookup that was counted with.
+        settings: those of the run.
+        scan: the folder's name of the stored scan.
+        untagged: the flows without a tag.
+        late_files: the files that are new since the interval's last run.
+    """
+    flows = books.totals["flows"]
+    return {
+        "flowspark": flowspark.__version__,
+        "interval": settings.selection.label,
+        "inputs": list(map(normal, settings.input)),
+        "lookup": {
+            "path": settings.lookup,
+            "sha256": lookup.sha256,
+            "rows": lookup.rows,
+            "mappings": len(lookup.mappings),
+            "tags": lookup.tags,
+            "conflicts": [
+                {"dstport": port, "protocol": protocol_label(protocol), "tags": tags}
+                for (port, protocol), tags in lookup.conflicts.items()
+            ],
+        },
+        "books": books.summary(),
+        "reject_reasons": {reason: books.totals[reason] for reason in REJECT_REASONS},
+        "tagged": flows - untagged,
+        "untagged": untagged,
+        "flows_without_ports": books.flows_without_ports,
+        "bad_files": [{"path": path, "error": error} for path, error in books.bad_files.items()],
+        "layouts": [{"layout": layout, "files": files} for layout, files in sorted(books.layouts.items())],
+        "unknown_fields": books.unknown_fields,
+        "late_files": late_files,
+        "settings": settings.as_text(),
+        "scan": f"{_scans(settings.selection.label)}/{scan}",
+    }
+
+
+def _scans(label: str) -> str:
+    """Where the stored scans of an interval lie, relative to the output."""
+    return f"_scan/interval={label}"
