@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import threading
 import time
@@ -34,6 +33,9 @@ def asked(folder: Path, **changes) -> Settings:
 
 def retag(folder: Path, **changes) -> Settings:
     return asked(folder, **({"input": (), "retag": True, "max_reject_ratio": None} | changes))
+
+
+pytestmark = pytest.mark.usefixtures("logs")
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def test_a_run_that_left_files_out_is_not_current_since_the_fault_may_have_passe
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_results_table_that_somebody_has_removed_is_made_again(spark, tmp_path, logs, name):
+def test_a_results_table_that_somebody_has_removed_is_made_again(spark, tmp_path, name):
     settings = asked(tmp_path, skip_unchanged=True)
     pipeline.run(spark, settings)
     before = read_part(tmp_path / "out", name, DAY)
@@ -115,7 +117,7 @@ def test_a_config_file_with_another_selection_is_refused_when_a_stored_scan_is_t
     assert pipeline.run(spark, retag(tmp_path, input=(f"{logs}/",))).tops
 
 
-def test_an_output_is_tagged_again_under_any_of_its_names_and_after_it_was_moved(spark, tmp_path, logs, monkeypatch):
+def test_an_output_is_tagged_again_under_any_of_its_names_and_after_it_was_moved(spark, tmp_path, monkeypatch):
     """A scan that is old enough to be removed, were it not the current one."""
     monkeypatch.setattr(pipeline, "_ORPHANED", timedelta(0))
     scan = pipeline.run(spark, asked(tmp_path)).summary["scan"]
@@ -130,7 +132,7 @@ def test_an_output_is_tagged_again_under_any_of_its_names_and_after_it_was_moved
     assert list((tmp_path / "moved" / scan).glob("part-*"))
 
 
-def test_s3_and_s3a_are_two_names_of_one_output(spark, bucket, tmp_path, logs, monkeypatch):
+def test_s3_and_s3a_are_two_names_of_one_output(spark, bucket, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "_ORPHANED", timedelta(0))
     scan = pipeline.run(spark, asked(tmp_path, output=bucket.uri("out"))).summary["scan"]
     time.sleep(1.1)
@@ -173,7 +175,7 @@ def test_it_is_replaced_when_that_is_asked_for_and_by_the_same_files_in_other_wo
         pipeline.run(spark, asked(tmp_path, account=both))
 
 
-def test_two_selections_at_the_same_time_end_with_one_of_them_and_a_refusal(_spark, tmp_path, logs):
+def test_two_selections_at_the_same_time_end_with_one_of_them_and_a_refusal(_spark, tmp_path):
     ends: dict[str, object] = {}
 
     def run(account: str) -> None:
@@ -210,14 +212,14 @@ def dies_while_it_publishes(spark, settings: Settings, monkeypatch) -> None:
             pipeline.run(spark, settings)
 
 
-def test_a_sensor_never_finds_the_marker_of_a_summary_that_was_taken_back(spark, tmp_path, logs, monkeypatch):
+def test_a_sensor_never_finds_the_marker_of_a_summary_that_was_taken_back(spark, tmp_path, monkeypatch):
     pipeline.run(spark, asked(tmp_path))
     assert {path.name[:5] for path in summary_folder(tmp_path).iterdir() if path.name[0] != "."} == {"part-", "_SUCC"}
     dies_while_it_publishes(spark, asked(tmp_path), monkeypatch)
     assert not summary_folder(tmp_path).exists()
 
 
-def test_nor_on_s3(spark, bucket, tmp_path, logs, monkeypatch):
+def test_nor_on_s3(spark, bucket, tmp_path, monkeypatch):
     settings = asked(tmp_path, output=bucket.uri("out"))
     pipeline.run(spark, settings)
     place = f"out/summary/interval={DAY}/"
@@ -226,7 +228,7 @@ def test_nor_on_s3(spark, bucket, tmp_path, logs, monkeypatch):
     assert [name for name in bucket.keys(place) if name != place] == []
 
 
-def test_nor_where_only_spark_can_write(spark, tmp_path, logs, monkeypatch):
+def test_nor_where_only_spark_can_write(spark, tmp_path, monkeypatch):
     """A storage that flowspark does not know, as HDFS or Azure are: a mount table of Hadoop's."""
     spark.conf.set("fs.viewfs.mounttable.flows.link./data", f"file://{tmp_path}")
     spark.conf.set("spark.sql.sources.partitionOverwriteMode", "dynamic")  # as some platforms have it
@@ -244,7 +246,7 @@ def test_nor_where_only_spark_can_write(spark, tmp_path, logs, monkeypatch):
 
 
 def test_a_run_that_stands_still_while_it_publishes_mixes_nothing_with_the_run_that_overtakes_it(
-    _spark, tmp_path, logs, monkeypatch
+    _spark, tmp_path, monkeypatch
 ):
     """The first run stands still before its last table is written; the second takes over, and completes."""
     for name, seconds in (("_BEAT", 600.0), ("_STALLED", 0.5), ("_LEASE", 1.0)):
@@ -281,7 +283,7 @@ def test_a_run_that_stands_still_while_it_publishes_mixes_nothing_with_the_run_t
         assert [path.suffix for path in (tmp_path / "out" / name / f"interval={DAY}").glob("part-*")] == [".csv"]
 
 
-def test_a_run_that_stands_still_in_the_middle_of_a_write_takes_the_summary_back(spark, tmp_path, logs, monkeypatch):
+def test_a_run_that_stands_still_in_the_middle_of_a_write_takes_the_summary_back(spark, tmp_path):
     """Its table lies beside those of another run then: no summary may speak of them, and one that is to come is stopped."""
     pipeline.run(spark, asked(tmp_path))
     output = pipeline.Output(spark, f"{tmp_path}/out", DAY, "csv")
@@ -316,11 +318,12 @@ def with_scan(scan: str):
 @pytest.mark.parametrize(
     "damage",
     [
-        pretty, lambda text: text[:200], lambda text: text * 2, lambda _: "[]\n", lambda _: "null\n", lambda _: "\x00\xff\n",
-        without("settings"), without("scan"), without("books"), with_scan("../../elsewhere/run=1"), with_scan("/run=1"),
+        pretty, lambda text: text[:200], lambda text: text * 2, lambda _: "[]\n", lambda _: "null\n",
+        lambda _: "\x00\xff\n", without("settings"), without("scan"), without("books"),
+        with_scan("../../elsewhere/run=1"), with_scan("/run=1"),
     ],
 )  # fmt: skip
-def test_a_damaged_summary_is_no_previous_run_with_a_warning(spark, tmp_path, logs, caplog, damage):
+def test_a_damaged_summary_is_no_previous_run_with_a_warning(spark, tmp_path, caplog, damage):
     settings = asked(tmp_path, skip_unchanged=True)
     pipeline.run(spark, settings)
     part = summary_part(tmp_path)
@@ -334,7 +337,7 @@ def test_a_damaged_summary_is_no_previous_run_with_a_warning(spark, tmp_path, lo
     assert pipeline.run(spark, settings).tops is None
 
 
-def test_a_missing_or_short_files_table_is_no_previous_run_with_a_warning(spark, tmp_path, logs, caplog):
+def test_a_missing_or_short_files_table_is_no_previous_run_with_a_warning(spark, tmp_path, caplog):
     settings = asked(tmp_path, skip_unchanged=True)
     files = tmp_path / "out" / "files" / f"interval={DAY}"
     for damage in (lambda: shutil.rmtree(files), lambda: shorten(next(files.glob("part-*")))):
@@ -353,7 +356,7 @@ def shorten(part: Path) -> None:
     (part.parent / f".{part.name}.crc").unlink()
 
 
-def test_two_summaries_are_damage_and_what_else_lies_there_is_not_looked_at(spark, tmp_path, logs):
+def test_two_summaries_are_damage_and_what_else_lies_there_is_not_looked_at(spark, tmp_path):
     settings = asked(tmp_path, skip_unchanged=True)
     pipeline.run(spark, settings)
     write(summary_folder(tmp_path) / "notes.txt", b"ours")
@@ -362,7 +365,7 @@ def test_two_summaries_are_damage_and_what_else_lies_there_is_not_looked_at(spar
     assert pipeline.run(spark, settings).tops
 
 
-def test_a_setting_that_an_older_summary_lacks_is_its_default(spark, tmp_path, logs):
+def test_a_setting_that_an_older_summary_lacks_is_its_default(spark, tmp_path):
     settings = asked(tmp_path, skip_unchanged=True)
     pipeline.run(spark, settings)
     part = summary_part(tmp_path)
@@ -378,7 +381,7 @@ def test_a_setting_that_an_older_summary_lacks_is_its_default(spark, tmp_path, l
 
 
 @pytest.mark.parametrize("name", ["out[1]", "out{a,b}", "out*", "out?", "o\\ut", "o ut%20+#ü"])
-def test_an_output_may_have_any_name(spark, tmp_path, logs, name):
+def test_an_output_may_have_any_name(spark, tmp_path, name):
     for other in ("out1", "outa", "outx"):  # what a pattern would find
         write(tmp_path / other / "summary" / f"interval={DAY}" / "part-0.json", b"{}")
     settings = asked(tmp_path, output=f"{tmp_path}/{name}", skip_unchanged=True)
@@ -386,10 +389,10 @@ def test_an_output_may_have_any_name(spark, tmp_path, logs, name):
     assert pipeline.run(spark, settings).tops is None
     assert pipeline.run(spark, retag(tmp_path, output=f"{tmp_path}/{name}")).tops
     assert sorted(path.name for path in (tmp_path / name).iterdir()) == sorted([*TABLES, "summary", "_scan"])
-    assert sorted(os.listdir(tmp_path)) == sorted(["logs", "lookup.csv", name, "out1", "outa", "outx"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["logs", "lookup.csv", name, "out1", "outa", "outx"])
 
 
-def test_an_output_on_s3_may_have_any_name(spark, bucket, tmp_path, logs):
+def test_an_output_on_s3_may_have_any_name(spark, bucket, tmp_path):
     settings = asked(tmp_path, output=bucket.uri("out[1]*"), skip_unchanged=True)
     assert pipeline.run(spark, settings).tops
     assert pipeline.run(spark, settings).tops is None
