@@ -1,12 +1,14 @@
 """Which layout a file has: its own header, the `--layout` that was given, or plainly a default format of AWS.
 
-A layout is the tuple of a record's field names, in order, with hyphens. The `version` in a record says neither which
-fields it has nor their order, so nothing here looks at it but for the two default formats.
+A layout is the tuple of a record's field names, in order, with hyphens. A field may stand in it more than once: each of
+its columns is a value of the record, and the first one counts. The `version` in a record says neither which fields it
+has nor their order, so nothing here looks at it but for the two default formats.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from flowspark.errors import BadFile, UsageError, did_you_mean
 from flowspark.fields import FIELDS, TRANSIT_GATEWAY, VERSIONS, field_name, fields_of_version
@@ -31,8 +33,8 @@ def split_line(line: bytes) -> list[bytes]:
 def header_layout(line: bytes) -> Layout | None:
     """The layout that a header line declares, or None when the line is no header.
 
-    A header's values are distinct names, and more than half of them are known fields; the same test holds for the
-    first line of a file and for later ones (rule 12).
+    All values of a header are names, and the different known fields among them are more than half of the values; the
+    same test holds for the first line of a file and for later ones (rule 12).
 
     >>> header_layout(b"dstport protocol log-status new-field")
     ('dstport', 'protocol', 'log-status', 'new-field')
@@ -45,10 +47,8 @@ def header_layout(line: bytes) -> Layout | None:
         names = tuple(value.decode("ascii") for value in split_line(line))
     except UnicodeDecodeError:
         return None
-    known = sum(name in FIELDS for name in names)
-    if known * 2 <= len(names) or len(set(names)) != len(names) or not all(map(_NAME.fullmatch, names)):
-        return None
-    return names
+    known = len(FIELDS.keys() & set(names))
+    return names if known * 2 > len(names) and all(map(_NAME.fullmatch, names)) else None
 
 
 def default_layout(line: bytes) -> Layout | None:
@@ -68,8 +68,10 @@ def default_layout(line: bytes) -> Layout | None:
 def parse_layout(text: str) -> Layout:
     """The layout that a person gives: `v2` … `v11`, `tgw`, or the field names with hyphens, underscores or as `${field}`.
 
+    `$${field}`, the way in which Terraform escapes it, means the same.
+
     Raises:
-        UsageError: no field, a name that is none, a repeated field, or a layout that cannot be counted.
+        UsageError: no field, a word that is not a field name, or a layout that cannot be counted.
 
     >>> parse_layout("${dstport} ${protocol} ${log-status}")
     ('dstport', 'protocol', 'log-status')
@@ -78,7 +80,7 @@ def parse_layout(text: str) -> Layout:
     """
     if text.strip() in SHORT_NAMES:
         return SHORT_NAMES[text.strip()]
-    words = re.sub(r"\$\{([^{}]*)\}", r" \1 ", text).split()
+    words = re.sub(r"\$\$?\{([^{}]*)\}", r" \1 ", text).split()
     names = tuple(field_name(word) for word in words)
     if not names:
         raise UsageError(f"the layout is empty; give the field names in order, or one of {', '.join(SHORT_NAMES)}")
@@ -90,12 +92,18 @@ def parse_layout(text: str) -> Layout:
     for word, name in zip(words, names, strict=True):
         if not _NAME.fullmatch(name):
             raise UsageError(f"'{word}' in the layout is not a field name{did_you_mean(name.lower(), FIELDS)}")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise UsageError(f"the layout names a field more than once: {', '.join(repeated)}")
     if not countable(names):
         raise UsageError("the layout has neither log-status nor both dstport and protocol: its flows cannot be counted")
     return names
+
+
+def repeated_fields(layout: Layout) -> list[str]:
+    """The fields that a layout names more than once, in order; the first column of each is the one that counts.
+
+    >>> repeated_fields(("account-id", "bytes", "account-id", "dstport", "account-id"))
+    ['account-id']
+    """
+    return [name for name, times in Counter(layout).items() if times > 1]
 
 
 def countable(layout: Layout) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from flowspark.layouts import repeated_fields
 from flowspark.lookup import shown_tags
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ def warnings(summary: dict[str, Any]) -> Iterator[str]:
         yield f"{books['rejected']:,} line(s) rejected ({reasons}); the rejects table names each"
     for bad in summary["bad_files"]:
         yield f"left out: {bad['path']}: {bad['error']}"
+    for layout in summary["layouts"]:
+        if repeated := repeated_fields(tuple(layout["layout"].split())):
+            yield (
+                f"{layout['files']:,} file(s) have a layout that names {', '.join(repeated)} more than once: the first "
+                "column of a repeated field counts, and the others are ignored"
+            )
     if summary["unknown_fields"]:
         yield f"unknown field(s), carried as text: {', '.join(summary['unknown_fields'])}"
     if summary["flows_without_ports"]:

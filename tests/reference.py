@@ -98,11 +98,8 @@ def split_lines(data: bytes) -> list[tuple[bytes, str]]:
 
 def is_header(values: list[bytes]) -> bool:
     names = [value.decode("latin-1") for value in values]
-    return (
-        all(re.fullmatch("[a-z][a-z0-9-]*", name) for name in names)
-        and len(set(names)) == len(names)
-        and sum(name in TYPES for name in names) > len(names) / 2
-    )
+    all_are_names = all(re.fullmatch("[a-z][a-z0-9-]*", name) for name in names)
+    return all_are_names and len(set(names) & set(TYPES)) > len(names) / 2
 
 
 def default(values: list[bytes]) -> list[str] | None:
@@ -116,7 +113,7 @@ def record(out: Reading, number: int, values: list[bytes], text: str, layout: li
     if len(values) != len(layout):
         out.rejects.append((number, "field_count", text))
         return
-    row = dict(zip(layout, values, strict=True))
+    row = {name: values[layout.index(name)] for name in layout}  # of a field that is repeated, the first column counts
     status = row.get("log-status", b"-")
     if status not in (b"OK", b"NODATA", b"SKIPDATA", b"-"):
         out.rejects.append((number, "bad_log_status", text))
@@ -142,5 +139,8 @@ def record(out: Reading, number: int, values: list[bytes], text: str, layout: li
         out.skipdata += 1
     else:
         out.flows[key] += 1
-    texts = {n: None if row[n] == b"-" else row[n].decode("utf-8", "replace") for n in layout if n in columns}
-    out.records.append({"line": number} | texts | {name: numbers[name] for name in columns if name in numbers})
+    texts = {name: None if value == b"-" else value.decode("utf-8", "replace") for name, value in row.items()}
+    known = {name: text for name, text in texts.items() if name in columns}
+    unknown = [(name, text) for name, text in texts.items() if name not in TYPES] or None
+    read = {name: numbers[name] for name in columns if name in numbers}
+    out.records.append({"line": number, "unknown_fields": unknown} | known | read)

@@ -154,13 +154,16 @@ def _decoded(values: pa.Array, data: Bytes) -> pa.Array:
 
 
 def _unknown_fields(records: Records, rows: Positions) -> pa.Array:
-    """Name and value of each field that the registry does not know; null where the layout has none."""
-    places = [place for place, name in enumerate(records.layout) if name not in FIELDS]
-    if not places:
+    """Name and value of each field that the registry does not know; null where the layout has none.
+
+    Each name comes once, as Spark refuses maps with a repeated key: of a repeated field, the first column counts.
+    """
+    fields = [name for name in dict.fromkeys(records.layout) if name not in FIELDS]
+    if not fields:
         return pa.nulls(len(rows), METADATA[UNKNOWN_FIELDS])
-    count, width = len(rows), len(places)
-    names = pa.array([records.layout[place] for place in places], pa.string())
-    texts = pa.concat_arrays([_strings(records, rows, place) for place in places])
+    count, width = len(rows), len(fields)
+    names = pa.array(fields, pa.string())
+    texts = pa.concat_arrays([_strings(records, rows, records.layout.index(name)) for name in fields])
     by_row = np.arange(count * width).reshape(width, count).T.ravel()  # from column after column to row after row
     return pa.MapArray.from_arrays(
         pa.array(np.arange(count + 1) * width, pa.int32()),

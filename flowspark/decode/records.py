@@ -86,14 +86,14 @@ def evaluate(block: Block, layout: Layout, wanted: frozenset[str], first_line: i
     columns: dict[str, Numbers] = {}
     reasons: dict[int, int] = {}
     codes: Codes | None = np.full(lines.rows, num.NO_STATUS, np.uint8)
-    for place, name in enumerate(layout):
+    for name in dict.fromkeys(layout):  # of a repeated field, the first column counts
         if name == "log-status":
-            codes = num.statuses(block, *lines.column(place))
+            codes = num.statuses(block, *lines.column(layout.index(name)))
             if codes is not None:
                 for row in np.flatnonzero(codes == num.OTHER_STATUS).tolist():
                     reasons[row] = num.BAD_STATUS
         elif (name in wanted or name in DECISIVE) and name in FIELDS and FIELDS[name].type != "string":
-            columns[name] = num.numbers(block, *lines.column(place), FIELDS[name].bounds)
+            columns[name] = num.numbers(block, *lines.column(layout.index(name)), FIELDS[name].bounds)
             for row, reason in columns[name].reasons.items():
                 reasons[row] = min(reason, reasons.get(row, reason))
     return Records(lines, layout, first_line, _kinds(lines.rows, codes, columns, reasons), columns, reasons)

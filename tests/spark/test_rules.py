@@ -6,8 +6,9 @@ import gzip
 
 import pytest
 
-from flowspark import splits
+from flowspark import read_flow_logs, splits
 from flowspark.errors import CheckError, InputError
+from flowspark.report import warnings
 from tests.logs import NODATA, SKIPDATA, V2, flow, log
 from tests.spark.job import read_part, run_job
 
@@ -239,6 +240,21 @@ def test_rule_12_a_header_in_mid_file_starts_a_new_layout(spark, tmp_path):
     assert out.summary["unknown_fields"] == ["new-field"]
     assert out.summary["layouts"] == [{"layout": other, "files": 1}, {"layout": V2, "files": 1}]
     assert out.files["a.log"]["layout"] == f"{V2} | {other}"
+
+
+def test_rule_12_of_a_field_that_a_header_repeats_the_first_column_counts(spark, tmp_path):
+    repeated = "account-id dstport new-field protocol account-id log-status dstport bytes start new-field"
+    content = log("01 443 a 6 02 OK 22 1 1 b", "01 53 - 17 02 OK 22 1 1 b", header=repeated)
+    out = run_job(spark, tmp_path, {"a.log": content})
+    assert out.tags == [("dns", 1), ("web", 1)]
+    assert out.summary["unknown_fields"] == ["new-field"]
+    (warning,) = (text for text in warnings(out.summary) if "more than once" in text)
+    assert warning.startswith("1 file(s) have a layout that names account-id, dstport, new-field more than once")
+    records = read_flow_logs(spark, str(tmp_path / "logs"), columns=["dstport", "account_id", "unknown_fields"])
+    assert sorted(tuple(row) for row in records.collect()) == [
+        (53, "01", {"new-field": None}),
+        (443, "01", {"new-field": "a"}),
+    ]
 
 
 def test_rule_12_a_large_file_in_pieces_is_published_as_the_whole_file_is(spark, tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ READ_ALL = tuple(FIELDS)
 def decode(data: bytes, given_layout: list[str] | None = None, columns: tuple[str, ...] = ()) -> reference.Reading:
     """What the decoder makes of a file, in the reference's terms."""
     out, audit, tally = reference.Reading(), Audit(), Tally()
-    names = ["line", *(column_name(name) for name in columns)]
+    names = ["line", "unknown_fields", *(column_name(name) for name in columns)]
     layout = tuple(given_layout) if given_layout else None
     for part in read_records(io.BytesIO(data), audit, Buffer(), layout, frozenset(columns)):
         tally.add(flow_keys(part))
@@ -186,6 +186,51 @@ def test_the_tally_is_the_same_however_it_is_fed():
         total.merge(other)
     found, counts = total.counts()
     assert Counter(dict(zip(found.tolist(), counts.tolist(), strict=True))) == Counter([*keys.tolist(), *small.tolist()])
+
+
+# By hand: the first of the two columns counts everywhere
+REPEATED = "log-status dstport new-field protocol bytes start dstport log-status new-field bytes end"
+REPEATED_LINES = (
+    REPEATED,
+    "OK 443 a 6 10 1 x NODATA b many 7",  # what stands in the second columns is not looked at
+    "NODATA - - - - - 53 OK b 1 7",
+    "OK 53 - 17 - 1 - OK b 1 7",
+    "OK 22 a 6 10 1",  # six values where eleven belong
+    "ok 22 a 6 10 1 22 OK a 10 7",
+    "OK 22 a x 10 1 22 OK a 10 7",
+)
+
+
+@pytest.mark.parametrize("given_layout", [None, REPEATED.split()])
+def test_rule_12_of_a_field_that_a_layout_repeats_the_first_column_counts(given_layout):
+    data = log(*REPEATED_LINES[1:], header=None if given_layout else REPEATED)
+    found = decode(data, given_layout, ("dstport", "log-status", "bytes"))
+    first = 1 if given_layout else 2
+    assert found.flows == {(443, 6): 1, (53, 17): 1}
+    assert found.nodata == 1
+    assert found.rejects == [
+        (first + 3, "field_count", "OK 22 a 6 10 1"),
+        (first + 4, "bad_log_status", "ok 22 a 6 10 1 22 OK a 10 7"),
+        (first + 5, "bad_number", "OK 22 a x 10 1 22 OK a 10 7"),
+    ]
+    assert found.layouts == [REPEATED]
+    rows = [tuple(row[name] for name in ("dstport", "log_status", "bytes", "unknown_fields")) for row in found.records]
+    assert rows == [
+        (443, "OK", 10, [("new-field", "a")]),
+        (None, "NODATA", None, [("new-field", None)]),
+        (53, "OK", None, [("new-field", None)]),
+    ]
+
+
+def test_rule_12_a_header_that_repeats_a_field_starts_a_new_layout_in_mid_file():
+    other = "dstport protocol action"
+    found = decode(log("1 6 ACCEPT", REPEATED, "OK 443 a 6 1 2 80 OK b 3 7", other, "2 6 x", header=other))
+    assert (found.header, found.layouts, found.rejects) == (3, [other, REPEATED], [])
+    assert found.flows == {(1, 6): 1, (443, 6): 1, (2, 6): 1}
+
+
+def test_rule_12_a_known_field_three_times_is_a_line_and_not_a_header():
+    assert decode(log(flow(), "start start start")).rejects == [(3, "field_count", "start start start")]
 
 
 LONGEST = 1 << 20

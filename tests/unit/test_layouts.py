@@ -15,8 +15,10 @@ from flowspark.layouts import (
     header_layout,
     headerless_layout,
     parse_layout,
+    repeated_fields,
     split_line,
 )
+from flowspark.report import warnings
 
 V2 = tuple(
     """version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action
@@ -69,9 +71,20 @@ def test_rule_3_values_are_separated_by_spaces_and_tabs_alone(line, values):
         pytest.param(
             b"a1 dstport b-2- protocol log-status", ("a1", "dstport", "b-2-", "protocol", "log-status"), id="3 of 5"
         ),
+        pytest.param(b"dstport protocol dstport", ("dstport", "protocol", "dstport"), id="a field twice"),
+        pytest.param(
+            b"account-id dstport account-id protocol account-id",
+            ("account-id", "dstport", "account-id", "protocol", "account-id"),
+            id="three different known fields of five values",
+        ),
+        pytest.param(
+            b"dstport protocol new-field new-field log-status",
+            ("dstport", "protocol", "new-field", "new-field", "log-status"),
+            id="an unknown field twice",
+        ),
     ],
 )
-def test_a_header_is_distinct_names_of_which_more_than_half_are_known(line, layout):
+def test_a_header_is_names_and_its_different_known_fields_are_more_than_half_of_its_values(line, layout):
     assert header_layout(line) == layout
 
 
@@ -85,8 +98,10 @@ def test_a_header_is_distinct_names_of_which_more_than_half_are_known(line, layo
         pytest.param(b"dstport new-field", id="only half are known"),
         pytest.param(b"dstport protocol new-one new-two", id="half of four"),
         pytest.param(b"hello world", id="names, but none is known"),
-        pytest.param(b"dstport protocol dstport", id="a name twice"),
-        pytest.param(b"dstport protocol new-field new-field log-status", id="an unknown name twice"),
+        pytest.param(b"start start start", id="one known field three times"),
+        pytest.param(b"dstport dstport", id="one known field twice"),
+        pytest.param(b"dstport protocol dstport protocol", id="two different known fields of four values"),
+        pytest.param(b"dstport protocol new-field new-field", id="two known fields of four, and an unknown one twice"),
         pytest.param(b"DSTPORT PROTOCOL", id="upper case"),
         pytest.param(b"dstport Protocol log-status", id="a capital letter"),
         pytest.param(b"dstport protocol log_status", id="an underscore"),
@@ -199,10 +214,12 @@ PORTS_AND_STATUS = ("dstport", "protocol", "log-status")
         "${dstport} ${protocol} ${log_status}",
         "${dstport}${protocol}${log-status}",
         "${ dstport } ${protocol}\t${log-status}",
+        "$${dstport} $${protocol} $${log-status}",
+        "$${dstport}$${protocol}${log_status}",
         "dstport ${protocol} log_status",
     ],
 )
-def test_fields_are_named_with_hyphens_or_underscores_or_as_aws_writes_them(text):
+def test_fields_are_named_with_hyphens_or_underscores_or_as_aws_or_terraform_writes_them(text):
     assert parse_layout(text) == PORTS_AND_STATUS
 
 
@@ -214,9 +231,12 @@ def test_fields_are_named_with_hyphens_or_underscores_or_as_aws_writes_them(text
         ("protocol dstport", ("protocol", "dstport")),
         ("new-field new_one log-status", ("new-field", "new-one", "log-status")),
         ("pkt_src_aws_service instance-tag-2 log-status", ("pkt-src-aws-service", "instance-tag-2", "log-status")),
+        ("dstport protocol dstport", ("dstport", "protocol", "dstport")),
+        ("log-status bytes log_status $${bytes}", ("log-status", "bytes", "log-status", "bytes")),
+        ("new-field log-status new_field", ("new-field", "log-status", "new-field")),
     ],
 )
-def test_a_layout_keeps_its_order_and_fields_that_are_not_known(text, layout):
+def test_a_layout_keeps_its_order_repeated_fields_and_fields_that_are_not_known(text, layout):
     assert parse_layout(text) == layout
 
 
@@ -238,8 +258,9 @@ def test_a_layout_keeps_its_order_and_fields_that_are_not_known(text, layout):
         ("log-status 2x", "'2x' in the layout is not a field name"),
         ("log-status -", "'-' in the layout is not a field name"),
         ("log-status é", "'é' in the layout is not a field name"),
-        ("dstport protocol dstport", "the layout names a field more than once: dstport"),
-        ("log-status bytes log_status ${bytes}", "the layout names a field more than once: bytes, log-status"),
+        ("$$dstport protocol", "'$$dstport' in the layout is not a field name (did you mean dstport?)"),
+        ("$$${dstport} protocol", "'$' in the layout is not a field name"),
+        ("dstport dstport", "the layout has neither log-status nor both dstport and protocol"),
         ("srcport bytes", "the layout has neither log-status nor both dstport and protocol"),
         ("dstport bytes", "the layout has neither log-status nor both dstport and protocol"),
         ("protocol", "the layout has neither log-status nor both dstport and protocol"),
@@ -250,6 +271,33 @@ def test_a_layout_that_cannot_be_is_wrong_usage(text, message):
         parse_layout(text)
     assert str(caught.value).startswith(message)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("layout", "repeated"),
+    [
+        (V2, []),
+        (("log-status",), []),
+        (("dstport", "protocol", "dstport"), ["dstport"]),
+        (("bytes", "new-field", "log-status", "new-field", "bytes", "bytes"), ["bytes", "new-field"]),
+    ],
+)
+def test_the_repeated_fields_of_a_layout_are_named_once_each(layout, repeated):
+    assert repeated_fields(layout) == repeated
+
+
+def test_a_run_warns_of_layouts_that_name_a_field_more_than_once():
+    none = dict.fromkeys(["late_files", "bad_files", "unknown_fields", "flows_without_ports"])
+    counts = {"skipdata": 0, "rejected": 0}
+    layouts = [
+        {"layout": "account-id dstport protocol account-id bytes bytes", "files": 1200},
+        {"layout": " ".join(V2), "files": 3},
+    ]
+    summary = none | {"books": counts, "lookup": {"mappings": 1, "conflicts": []}, "layouts": layouts, "bad_files": []}
+    assert list(warnings(summary)) == [
+        "1,200 file(s) have a layout that names account-id, bytes more than once: the first column of a repeated field "
+        "counts, and the others are ignored"
+    ]
 
 
 # Rule 10: a layout must tell what is a flow
