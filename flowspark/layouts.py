@@ -12,12 +12,15 @@ from collections import Counter
 
 from flowspark.errors import BadFile, UsageError, did_you_mean
 from flowspark.fields import FIELDS, TRANSIT_GATEWAY, VERSIONS, field_name, fields_of_version
+from flowspark.forms import bad_form, form_of_line
 
 Layout = tuple[str, ...]
 
 STATUSES = ("OK", "NODATA", "SKIPDATA")
 SHORT_NAMES = {("tgw" if v == TRANSIT_GATEWAY else f"v{v}"): fields_of_version(v) for v in VERSIONS}
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
+_LIKELY_VALUE = re.compile(rb"-|OK|NODATA|SKIPDATA|ACCEPT|REJECT|.*[0-9].*", re.DOTALL)
+_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f]")
 _DEFAULTS = {"2": fields_of_version(2), str(TRANSIT_GATEWAY): fields_of_version(TRANSIT_GATEWAY)}
 
 
@@ -125,20 +128,34 @@ def headerless_layout(line: bytes, given: Layout | None) -> Layout:
     """The layout of a file whose first line is a record: the one given, else a default format of AWS.
 
     Raises:
-        BadFile: no layout was given and the record is in no default format; the message says what the file looks like.
+        BadFile: no layout was given and the line is in no default format; the message says what the file looks like.
     """
     layout = given or default_layout(line)
     if layout is None:
-        raise BadFile(f"{_impression(line)}; give --layout for files without a header, or leave the file out")
+        count = len(split_line(line))
+        problem = f"no layout: the file has no header, and its first line ({count} values) is in no default format of AWS"
+        raise no_records(line, problem, "give --layout for files without a header")
     return layout
 
 
-def _impression(line: bytes) -> str:
-    if line.startswith(b"PAR1"):
-        return "no layout: this is a Parquet file, and flowspark reads text logs"
-    if line.startswith(b"{"):
-        return "no layout: this is JSON (a CloudWatch or Firehose delivery), and flowspark reads text logs"
-    if re.match(rb"\d{4}-\d\d-\d\dT[\d:.]+Z ", line):
-        return "no layout: an ISO time in front of each record (a CloudWatch export), which flowspark does not read"
-    values = len(split_line(line))
-    return f"no layout: no header, and the first line ({values} values) is in no default format of AWS"
+def no_records(line: bytes, problem: str, layout_hint: str) -> BadFile:
+    """The error for a file without a header in which no record was found.
+
+    Args:
+        line: its first line. Where that shows what the file is, this is said in place of the problem.
+        problem: what is wrong.
+        layout_hint: what to do about `--layout`; told where the line looks like a record, so that it can help.
+    """
+    form = form_of_line(line)
+    if form:
+        return bad_form(form)
+    hint = f"{layout_hint}, or " if _like_a_record(line) else ""
+    return BadFile(f"{problem}; {hint}leave the file out of the input")
+
+
+def _like_a_record(line: bytes) -> bool:
+    """Whether a line is text, and half of its values or more could be those of a record or fields in another spelling."""
+    values = split_line(line)
+    fields = sum(field_name(value.decode("latin-1").lower()) in FIELDS for value in values)
+    likely = fields + sum(map(bool, map(_LIKELY_VALUE.fullmatch, values)))
+    return likely * 2 >= len(values) and not _CONTROL.search(line)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowspark.errors import BadFile
+from flowspark.forms import HEAD, check_form
 
 try:
     from isal import igzip, isal_zlib
@@ -120,7 +121,8 @@ def read_blocks(
         stop: where they end; None is the file's end.
 
     Raises:
-        BadFile: cut or corrupt gzip, a read error, a line longer than 1 MiB, or other than `size` bytes in the file.
+        BadFile: a form that is not text, cut or corrupt gzip, a read error, a line longer than 1 MiB, or other than `size`
+            bytes in the file.
     """
     memory = buffer.memory
     window = memoryview(memory)
@@ -130,9 +132,12 @@ def read_blocks(
     try:
         with text_stream(counted, plain=start > 0) as stream:
             while count := stream.readinto(window[end : end + _BLOCK]):
-                if not (begun or start) and memory[1:4] == _BOM and count >= len(_BOM):
-                    first = len(_BOM)
-                    memory[first] = _LF
+                if not (begun or start):
+                    if memory[1:4] == _BOM and count >= len(_BOM):
+                        first = len(_BOM)
+                        memory[first] = _LF
+                    head = bytes(window[first + 1 : min(first + 1 + HEAD, end + count)])
+                    check_form(head, in_gzip=not isinstance(stream, io.BufferedReader))
                 begun = True
                 end += count
                 last = memory.rfind(b"\n", first + 1, end)

@@ -11,9 +11,8 @@ from flowspark.decode.blocks import Block, Buffer, read_blocks
 from flowspark.decode.numbers import REASONS
 from flowspark.decode.records import FLOW, NODATA, SKIPDATA, Records, evaluate, headers
 from flowspark.decode.tokens import first_line, line_end
-from flowspark.errors import BadFile
 from flowspark.files import Piece
-from flowspark.layouts import Layout, check_countable, header_layout, headerless_layout
+from flowspark.layouts import Layout, check_countable, header_layout, headerless_layout, no_records
 
 
 @dataclass
@@ -87,6 +86,7 @@ def read_records(
         BadFile: the file cannot be read to its end, or is not a flow log (rule 10).
     """
     layout: Layout | None = None
+    opening = b""
     start, stop = 0, None
     if piece:
         start, stop, audit.first_line, layout = piece
@@ -99,7 +99,9 @@ def read_records(
             audit.blank += blank
             if start == len(block.data) - 1:
                 continue
-            layout, block = _first_layout(block.part(start, len(block.data) - 1), audit, given)
+            block = block.part(start, len(block.data) - 1)
+            opening = block.data[1 : line_end(block)].tobytes()
+            layout, block = _first_layout(block, audit, given)
         if len(block.data) == 1:
             continue
         records = evaluate(block, layout, wanted, audit.next_line)
@@ -109,10 +111,9 @@ def read_records(
             yield segment
         layout = found[-1][1] if found else layout
     if layout and not piece and not audit.header and not audit.flows + audit.nodata + audit.skipdata:
-        raise BadFile(
-            "not a flow log: it has no header, and not one of its lines is a record of the layout "
-            f"'{' '.join(layout)[:200]}'; give the right --layout, or leave the file out"
-        )
+        shown = " ".join(layout)[:200]
+        problem = f"not a flow log: it has no header, and not one of its lines is a record of the layout '{shown}'"
+        raise no_records(opening, problem, "give the right --layout")
 
 
 def _first_layout(block: Block, audit: Audit, given: Layout | None) -> tuple[Layout, Block]:

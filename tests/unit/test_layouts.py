@@ -340,21 +340,14 @@ def test_without_a_given_layout_a_default_format_is_recognised(record, layout):
 
 
 @pytest.mark.parametrize(
-    ("line", "impression"),
-    [
-        (b"PAR1\x15\x04", "no layout: this is a Parquet file, and flowspark reads text logs"),
-        (b'{"messageType":"DATA_MESSAGE"}', "no layout: this is JSON (a CloudWatch or Firehose delivery)"),
-        (b"2026-11-22T05:00:00.000Z " + RECORD, "no layout: an ISO time in front of each record (a CloudWatch export)"),
-        (b"2026-11-22T05:00:00Z 2 x", "no layout: an ISO time in front of each record (a CloudWatch export)"),
-        (b"443 6 OK", "no layout: no header, and the first line (3 values) is in no default format of AWS"),
-        (b"  hello\t world ", "no layout: no header, and the first line (2 values) is in no default format of AWS"),
-        (RECORD + b" vpc-0a", "no layout: no header, and the first line (15 values) is in no default format of AWS"),
-    ],
+    ("line", "count"), [(b"443 6 OK", 3), (RECORD + b" vpc-0a", 15), (RECORD.replace(b"OK", b"-"), 14)]
 )
-def test_rule_10_a_file_without_a_layout_is_bad_and_the_message_says_what_it_looks_like(line, impression):
+def test_rule_10_a_file_without_a_layout_is_bad(line, count):
     with pytest.raises(BadFile) as caught:
         headerless_layout(line, None)
-    assert str(caught.value).startswith(impression)
-    assert str(caught.value).endswith("; give --layout for files without a header, or leave the file out")
+    assert str(caught.value) == (
+        f"no layout: the file has no header, and its first line ({count} values) is in no default format of AWS; "
+        "give --layout for files without a header, or leave the file out of the input"
+    )
     assert isinstance(caught.value, InputError)
     assert caught.value.exit_code == 3
