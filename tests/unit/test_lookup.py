@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import io
+import sys
 import time
+import unicodedata
+import zipfile
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from flowspark.errors import InputError, UsageError
 from flowspark.lookup import Lookup, parse_lookup
+from flowspark.lookup_cells import ODD_BLANKS
 
 HEADER = "dstport,protocol,tag"
 
@@ -113,9 +122,10 @@ def test_rule_3_the_same_table_in_other_clothes(content):
         ('"a,\t""b"""', 'a,\t"b"'),
         ("überwachung", "überwachung"),
         ("ポート", "ポート"),
-        ("a\u2028b", "a\u2028b"),
         ("a\x0bb\x0cc\x85d", "a\x0bb\x0cc\x85d"),
-        ("\u00a0web", "\u00a0web"),
+        ("\U0001f469\u200d\U0001f4bb", "\U0001f469\u200d\U0001f4bb"),  # a zero-width joiner makes two emoji one
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),  # Persian
+        ("\u200c", "\u200c"),
         ("0443", "0443"),
         ("-", "-"),
     ],
@@ -144,6 +154,11 @@ def test_rule_2_a_port_is_a_number_from_0_to_65535(cell, port):
         ("icmp", 1),
         ("ipv4", 4),
         ("argus", 13),
+        ("ARGUS (deprecated)", 13),
+        ("swipe (Deprecated)", 53),
+        ("MICP(deprecated)", 95),
+        ("SM \t (DEPRECATED)", 122),
+        ('" sm (deprecated) "', 122),
         ("bbn-rcc-mon", 10),
         ("GRE", 47),
         ("IPv6-ICMP", 58),
@@ -197,6 +212,14 @@ def test_rule_2_an_iana_keyword_wins_over_an_alias(keyword):
         ("443,6.0,x", "unknown protocol '6.0'"),
         ("443,٦,x", "unknown protocol '٦'"),
         ("443,-,x", "unknown protocol '-'"),
+        ("443,tcp (deprecated),x", "IANA does not mark protocol 'tcp' as deprecated; write 'tcp' alone"),
+        ("443,OSPF(Deprecated),x", "IANA does not mark protocol 'ospf' as deprecated; write 'ospf' alone"),
+        ("443,argos (deprecated),x", "unknown protocol 'argos (deprecated)' (did you mean argus?)"),
+        ("443,13 (deprecated),x", "unknown protocol '13 (deprecated)'"),
+        ("443,(deprecated),x", "unknown protocol '(deprecated)'"),
+        ("443,argus (deprecated) (deprecated),x", "unknown protocol 'argus (deprecated) (deprecated)'"),
+        ("443,argus ( deprecated ),x", "unknown protocol 'argus ( deprecated )'"),
+        ("443,argus deprecated,x", "unknown protocol 'argus deprecated'"),
         ("443,256,x", "protocol 256 is outside 0-255"),
         ("443,1000,x", "protocol 1000 is outside 0-255"),
         (",tcp,x", "empty dstport"),
@@ -216,6 +239,10 @@ def test_rule_2_an_iana_keyword_wins_over_an_alias(keyword):
         ("443", "1 cell(s) where the header has 3"),
         ("443,tcp,web,", "4 cell(s) where the header has 3"),
         ("443,tcp,web, front", "4 cell(s) where the header has 3"),
+        ("443;tcp;web", "1 cell(s) where the header has 3; it is separated by semicolons, write commas"),
+        ("443\ttcp\tweb", "1 cell(s) where the header has 3; it is separated by tabs, write commas"),
+        ("443|tcp|web", "1 cell(s) where the header has 3; it is separated by vertical bars, write commas"),
+        ("443 tcp web", "1 cell(s) where the header has 3; it is separated by spaces, write commas"),
         ('443,tcp,"web', "a quote is not closed"),
         ('"443,tcp,web', "a quote is not closed"),
         ('443,tcp,"web""', "a quote is not closed"),
@@ -314,7 +341,9 @@ def test_an_open_quote_is_named_by_the_line_that_opens_it():
         ("dstport,protocol,TAGS", "missing column(s) tag (did you mean tags?)"),
         ("port,protocol,label", "missing column(s) dstport, tag (did you mean port?)"),
         ("dstport,protocol", "missing column(s) tag;"),
-        ("dstport;protocol;tag", "missing column(s) dstport, protocol, tag;"),
+        ("dstport\u00a0,protocol,label", "missing column(s) tag;"),
+        ("dstport,protocol,the\u00a0label", "missing column(s) tag;"),
+        ("a;b;c", "missing column(s) dstport, protocol, tag;"),
         ("443,tcp,web", "missing column(s) dstport, protocol, tag;"),
         ("dstport,protocol,tag,Tag", "column tag comes twice"),
         ("dstport,protocol,tag,DSTPORT", "column dstport comes twice"),
@@ -348,13 +377,178 @@ def test_an_open_quote_in_the_header_is_one_fault():
         (table("443,tcp,web", "53,udp,dns", end="\r\n").replace(b"dns", b"\xff"), 3),
         (b"\xe9" + table("443,tcp,web"), 1),
         (table("443,tcp,web") + b"\xff,tcp,web\n", 3),
-        (table("443,tcp,web").decode().encode("utf-16"), 1),
         (b"\xef\xbb\xbf" + table("443,tcp,web", "53,udp,dns").replace(b"dns", b"caf\xe9"), 3),
     ],
 )
 def test_text_that_is_not_utf8_is_refused_with_its_line_number(content, line):
     with pytest.raises(InputError, match=f"lookup tags.csv, line {line}: not UTF-8"):
         parse_lookup(content, where="tags.csv")
+
+
+# Blanks of Unicode
+
+ODD = (
+    "\u00a0\u00ad\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u2028\u2029\u202f\u205f"
+    "\u2060\u3000\ufeff"
+)
+NAMES = {"\u00a0": "NO-BREAK SPACE", "\u200b": "ZERO WIDTH SPACE", "\u00ad": "SOFT HYPHEN", "\u3000": "IDEOGRAPHIC SPACE"}
+
+
+def test_the_odd_blanks_are_all_spaces_of_unicode_and_those_without_a_width():
+    spaces = {char for char in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(char) in ("Zs", "Zl", "Zp")}
+    assert {*ODD_BLANKS} == {*ODD} == spaces - {" "} | {"\u00ad", "\u200b", "\u2060", "\ufeff"}
+
+
+@pytest.mark.parametrize("odd", [*ODD, "\u00a0 \u00a0", " \t\u2003\u200b\t"])
+def test_rule_3_a_blank_of_unicode_at_the_ends_of_a_cell_does_not_matter(odd):
+    lines = [f"{odd}dstport{odd},{odd}protocol{odd},{odd}tag{odd}", odd, f"{odd}443{odd},{odd}tcp{odd},{odd}web{odd}"]
+    assert parse_lookup("\n".join(lines).encode()).mappings == [(443, 6, "web")]
+    assert mappings(f'{odd}"443"{odd},{odd}"{odd}tcp{odd}"{odd},{odd}"a, ""b"""{odd}', odd) == [(443, 6, 'a, "b"')]
+    assert mappings("443,tcp,web", f"443,tcp,{odd}WEB{odd}") == [(443, 6, "web")]
+    assert faults(table(f"443,tcp,{odd}")) == ["line 2: empty tag"]
+    assert faults(table(f"443,tcp,untagged{odd}"))[0].startswith("line 2: the tag Untagged")
+    assert faults(f"{odd}\n{odd}\n".encode()) == [
+        "line 1: the file is empty; the header must name dstport, protocol and tag"
+    ]
+
+
+@pytest.mark.parametrize("bom", ["\ufeff", "\ufeff\ufeff"])
+@pytest.mark.parametrize(
+    "header", [HEADER, '"dstport","protocol","tag"', "\n" + HEADER, ' "dstport",protocol,tag', "sep=,\n" + HEADER]
+)
+def test_rule_3_a_byte_order_mark_never_matters(bom, header):
+    assert parse_lookup((bom + table("443,tcp,web", header=header).decode()).encode()).mappings == [(443, 6, "web")]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_blank_of_unicode_inside_a_cell_is_named(odd):
+    code = f"{ord(odd):04x}"
+    told = f"contains U+{code.upper()} ({unicodedata.name(odd)}); write an ordinary space or remove it"
+    assert faults(table("22,tcp,ssh", f"4{odd}43,t{odd}cp,we{odd}b", f'80,tcp," a{odd} b"')) == [
+        f"line 3: dstport '4\\u{code}43' {told}",
+        f"line 3: protocol 't\\u{code}cp' {told}",
+        f"line 3: tag 'we\\u{code}b' {told}",
+        f"line 4: tag 'a\\u{code} b' {told}",
+    ]
+    assert faults(table(header=f"dstport,pro{odd}tocol,tag")) == [f"line 1: column 'pro\\u{code}tocol' {told}"]
+
+
+def test_the_names_of_blanks_are_those_of_unicode():
+    for odd, name in NAMES.items():
+        (fault,) = faults(table(f"443,tcp,a{odd}b{odd}c\u200bd"))
+        code = f"{ord(odd):04x}"
+        assert fault.startswith(f"line 2: tag 'a\\u{code}b\\u{code}c\\u200bd' contains U+{code.upper()} ({name});")
+
+
+def test_what_other_columns_hold_does_not_matter():
+    assert parse_lookup(table("443,tcp,web,see\u00a0us", header=HEADER + ",my\u00a0note")).mappings == [(443, 6, "web")]
+
+
+# Files that are not CSV with commas
+
+ROWS = ["443{0}tcp{0}web", "53{0}udp{0}dns"]
+
+
+def refusal(content: bytes) -> str:
+    """The one line that a file is refused with as a whole."""
+    with pytest.raises(InputError) as caught:
+        parse_lookup(content, where="tags.csv")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars"), (" ", "spaces")]
+)
+@pytest.mark.parametrize(
+    "header",
+    [
+        "dstport{0}protocol{0}tag",
+        '"Dstport"{0}"Protocol"{0}"TAG"',
+        "\ufeffdstport{0}protocol{0}tag",
+        "tag{0}note, and more{0}protocol{0}dstport",
+        "dst_port{0}protocol{0}tag",
+        "\u00a0dstport\u00a0{0}protocol{0}tag",
+    ],
+)
+def test_a_table_with_another_separator_is_refused_by_its_name(header, separator, name):
+    content = table(*(row.format(separator) for row in ROWS), header=header.format(separator))
+    assert refusal(content) == f"lookup tags.csv is separated by {name}; save it as CSV with commas"
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("sep=;", "semicolons"),
+        ("SEP=;", "semicolons"),
+        ("sep=\t", "tabs"),
+        ("sep=|", "vertical bars"),
+        ("sep=:", "':'"),
+        ('"sep=;"', "semicolons"),
+    ],
+)
+def test_a_line_that_declares_another_separator_is_believed(line, name):
+    for rest in (HEADER, "dstport;protocol;tag"):
+        told = f"lookup tags.csv is separated by {name}, as its line 'sep=' says; save it as CSV with commas"
+        assert refusal(table(header=f"{line}\n{rest}")) == told
+
+
+@pytest.mark.parametrize("line", ["sep=,", "Sep=,", '"sep=,"', "\ufeffsep=,", "\nsep=,"])
+def test_a_line_that_declares_commas_is_passed_over(line):
+    content = table("443,tcp,web", "x,tcp,web", header=f"{line}\n{HEADER}", end="\r\n")
+    at = line.count("\n") + 4
+    assert faults(content) == [f"line {at}: dstport 'x' is no number; give one port, 0 to 65535, a row"]
+    assert parse_lookup(table("443,tcp,web", header=f"{line}\n{HEADER}")).mappings == [(443, 6, "web")]
+    assert refusal(table(header=f"{line}\ndstport;protocol;tag")).startswith("lookup tags.csv is separated by semicolons")
+
+
+def test_only_the_first_line_declares_a_separator():
+    assert faults(table("sep=,")) == ["line 2: 2 cell(s) where the header has 3"]
+
+
+def excel() -> bytes:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        for name in ("[Content_Types].xml", "xl/workbook.xml", "xl/worksheets/sheet1.xml"):
+            archive.writestr(name, "<xml/>" * 500)
+    return memory.getvalue()
+
+
+def parquet_file() -> bytes:
+    memory = io.BytesIO()
+    parquet.write_table(pa.table({"dstport": [443], "protocol": ["tcp"], "tag": ["web"]}), memory)
+    return memory.getvalue()
+
+
+TEXT = table("443,tcp,web").decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (TEXT.encode("utf-16"), "UTF-16 text"),
+        (TEXT.encode("utf-16-le"), "UTF-16 text"),
+        (b"\xfe\xff" + TEXT.encode("utf-16-be"), "UTF-16 text"),
+        (TEXT.encode("utf-16-be"), "UTF-16 text"),
+        (TEXT.replace(",", "\t").encode("utf-16"), "UTF-16 text"),
+        (("\u30dd\u30fc\u30c8," + TEXT).encode("utf-16"), "UTF-16 text"),
+        (TEXT.encode("utf-32"), "UTF-32 text"),
+        (TEXT.encode("utf-32-be"), "UTF-32 text"),
+        (excel(), "an Excel file (xlsx)"),
+        (b"PK\x03\x04\x14\x00", "a zip file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), "an Excel file (xls) or another old Office file"),
+        (gzip.compress(TEXT.encode()), "a gzip file"),
+        (bz2.compress(TEXT.encode()), "a bzip2 file"),
+        (parquet_file(), "a Parquet file"),
+        (b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", "HTML or XML"),
+        (b'<?xml version="1.0"?><Error/>', "HTML or XML"),
+        (b'[{"dstport": 443, "protocol": "tcp", "tag": "web"}]', "JSON"),
+        (b'\xef\xbb\xbf{"dstport": 443, "protocol": "tcp", "tag": "web"}\n', "JSON"),
+    ],
+)
+def test_a_file_that_is_not_text_with_commas_is_refused_by_its_name(content, name):
+    expected = f"lookup tags.csv is {name}; save it as CSV with commas: plain UTF-8 text, not compressed"
+    assert refusal(content) == expected
 
 
 # Rules 4 and 5: which tags a key keeps
