@@ -134,7 +134,9 @@ def _rows(text: str, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
         try:
             row = next(reader, None)
         except csv.Error as error:
-            faults.append(f"line {reader.line_num}: not CSV ({error})")
+            alone = "a carriage return stands alone; save the table with LF or CRLF line ends"
+            what = alone if "\r" in lines[reader.line_num - 1] else f"not CSV ({error})"
+            faults.append(f"line {reader.line_num}: {what}")
             return
         if row is None:
             return

@@ -506,6 +506,18 @@ def test_only_the_first_line_declares_a_separator():
     assert faults(table("sep=,")) == ["line 2: 2 cell(s) where the header has 3"]
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [(table("443,tcp,web", end="\r"), 1), (table("443,tcp,web", "53,udp\r,dns"), 3)],
+)
+def test_a_carriage_return_alone_is_named(content, line):
+    assert faults(content) == [f"line {line}: a carriage return stands alone; save the table with LF or CRLF line ends"]
+
+
+def test_a_cell_that_is_too_long_is_not_csv():
+    assert faults(table(f"443,tcp,{'x' * 200_000}")) == ["line 2: not CSV (field larger than field limit (131072))"]
+
+
 def excel() -> bytes:
     memory = io.BytesIO()
     with zipfile.ZipFile(memory, "w") as archive:
