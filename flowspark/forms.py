@@ -57,9 +57,11 @@ _LINE_FORMS = [
             rb"[ \t]*\d{4}-\d\d-\d\dT[\d:.,]+(Z|[+-]\d\d:?\d\d)[ \t]",
             Form("a CloudWatch export with a time in front of each record", "remove the times"),
         ),
-        (rb'[ \t]*("|[^\s",;]*[,;]\S)', Form("CSV with commas, semicolons or quotes")),
+        (rb"[ \t]*<[A-Za-z]", Form("HTML or XML")),
+        (rb'[ \t]*("|[^\s",;|]*[,;|]\S)', Form("CSV with commas, semicolons, bars or quotes")),
     )
 ]
+_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f]")
 
 
 def form_of(data: bytes) -> Form | None:
@@ -79,9 +81,14 @@ def form_of_line(line: bytes) -> Form | None:
     This is no more than an impression: files that can be read may begin with such a line.
 
     >>> form_of_line(b"timestamp,message").name
-    'CSV with commas, semicolons or quotes'
+    'CSV with commas, semicolons, bars or quotes'
     """
-    return next((form for pattern, form in _LINE_FORMS if pattern.match(line)), None)
+    return next((form for pattern, form in _LINE_FORMS if pattern.match(line)), None) if is_text(line) else None
+
+
+def is_text(line: bytes) -> bool:
+    """Whether a line has no control characters but tabs."""
+    return not _CONTROL.search(line)
 
 
 def bad_form(form: Form, *, in_gzip: bool = False) -> BadFile:

@@ -12,7 +12,7 @@ from collections import Counter
 
 from flowspark.errors import BadFile, UsageError, did_you_mean
 from flowspark.fields import FIELDS, TRANSIT_GATEWAY, VERSIONS, field_name, fields_of_version
-from flowspark.forms import bad_form, form_of_line
+from flowspark.forms import bad_form, form_of_line, is_text
 
 Layout = tuple[str, ...]
 
@@ -20,7 +20,6 @@ STATUSES = ("OK", "NODATA", "SKIPDATA")
 SHORT_NAMES = {("tgw" if v == TRANSIT_GATEWAY else f"v{v}"): fields_of_version(v) for v in VERSIONS}
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _LIKELY_VALUE = re.compile(rb"-|OK|NODATA|SKIPDATA|ACCEPT|REJECT|.*[0-9].*", re.DOTALL)
-_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f]")
 _DEFAULTS = {"2": fields_of_version(2), str(TRANSIT_GATEWAY): fields_of_version(TRANSIT_GATEWAY)}
 
 
@@ -133,7 +132,7 @@ def headerless_layout(line: bytes, given: Layout | None) -> Layout:
     layout = given or default_layout(line)
     if layout is None:
         count = len(split_line(line))
-        problem = f"no layout: the file has no header, and its first line ({count} values) is in no default format of AWS"
+        problem = f"no layout: the file has no header, and its first line ({count} value(s)) is in no default format of AWS"
         raise no_records(line, problem, "give --layout for files without a header")
     return layout
 
@@ -158,4 +157,4 @@ def _like_a_record(line: bytes) -> bool:
     values = split_line(line)
     fields = sum(field_name(value.decode("latin-1").lower()) in FIELDS for value in values)
     likely = fields + sum(map(bool, map(_LIKELY_VALUE.fullmatch, values)))
-    return likely * 2 >= len(values) and not _CONTROL.search(line)
+    return likely * 2 >= len(values) and is_text(line)

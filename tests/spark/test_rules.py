@@ -160,6 +160,8 @@ BAD_FILES = {
     "corrupt.log": (gzip.compress(log(flow())) + b"this is no gzip member", "corrupt gzip"),
     "notes.txt": (b"hello\nworld\n", "no layout"),
     "parquet.log": (b"PAR1" + bytes(100), "Parquet"),
+    "archive.log": (b"PK\x03\x04" + bytes(100), "this is a zip file"),
+    "twice.log.gz": (gzip.compress(gzip.compress(log(flow()))), "this is a gzip file inside gzip"),
     "events.json": (b'{"messageType":"DATA_MESSAGE"}', "JSON"),
     "export.gz": (gzip.compress(b"2026-11-22T05:15:04.000Z " + flow().encode() + b"\n"), "CloudWatch export"),
     "uncountable.log": (log("1 ACCEPT", header="bytes action"), "neither log-status nor both"),

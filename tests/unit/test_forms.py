@@ -125,7 +125,7 @@ EXPORT = (
     "this is a CloudWatch export with a time in front of each record, and flowspark reads text logs, plain or gzip; "
     "remove the times, or leave it out of the input"
 )
-CSV = f"this is CSV with commas, semicolons or quotes, and flowspark reads text logs, plain or gzip; {LEAVE_OUT}"
+CSV = f"this is CSV with commas, semicolons, bars or quotes, and flowspark reads text logs, plain or gzip; {LEAVE_OUT}"
 
 
 @pytest.mark.parametrize("layout", [None, "v2"])
@@ -141,6 +141,11 @@ CSV = f"this is CSV with commas, semicolons or quotes, and flowspark reads text 
         (b'"%b"\n' % flow().encode(), CSV),
         (b"timestamp,message\n1700000000000,%b\n" % flow("x").encode(), CSV),
         (b"1700000000000,%b\n" % flow("x").encode(), CSV),
+        (V2.replace(" ", "|").encode() + b"\n", CSV),
+        (
+            b"<Error><Code>AccessDenied</Code></Error>",
+            "this is HTML or XML, and flowspark reads text logs, plain or gzip; " + LEAVE_OUT,
+        ),
     ],
 )
 def test_rule_10_a_text_without_a_record_is_called_what_its_first_line_looks_like(content, expected, layout):
@@ -205,6 +210,8 @@ HINT = "give --layout for files without a header, or leave the file out of the i
         ("hello world", "in no default format of AWS; leave the file out of the input"),
         ("Permission Check Successful", "in no default format of AWS; leave the file out of the input"),
         ("Copyright 2026 of somebody", "in no default format of AWS; leave the file out of the input"),
+        ('\x02 "443,6"', "in no default format of AWS; leave the file out of the input"),
+        ("Rar!\x1a\x07,\x01", "in no default format of AWS; leave the file out of the input"),
         ("443 6 \x01\x02", "in no default format of AWS; leave the file out of the input"),
     ],
 )

@@ -346,7 +346,7 @@ def test_rule_10_a_file_without_a_layout_is_bad(line, count):
     with pytest.raises(BadFile) as caught:
         headerless_layout(line, None)
     assert str(caught.value) == (
-        f"no layout: the file has no header, and its first line ({count} values) is in no default format of AWS; "
+        f"no layout: the file has no header, and its first line ({count} value(s)) is in no default format of AWS; "
         "give --layout for files without a header, or leave the file out of the input"
     )
     assert isinstance(caught.value, InputError)
