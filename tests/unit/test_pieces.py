@@ -115,6 +115,13 @@ def test_a_file_without_a_header_in_pieces_counts_as_the_whole_file_does(data, s
     assert_same(data, size, LAYOUT)
 
 
+def test_a_file_in_pieces_counts_as_the_whole_file_does_under_a_given_layout_that_repeats_a_field():
+    layout = ("dstport", "new-field", "log-status", "dstport", "protocol", "log-status", "new-field")
+    lines = ["443 a OK x 6 odd b", "bad", "53 - NODATA 1 17 OK -", "y a OK 22 6 OK b", *["53 a OK 1 17 - b"] * 5]
+    data = log(*lines, header=None)
+    assert len(assert_same(data, 30, layout)) > 3
+
+
 @given(contents(), st.integers(20, 300))
 def test_gzip_is_never_cut(data, size):
     if data.startswith(b"\x1f\x8b"):
