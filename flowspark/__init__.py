@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "BadFile",
+    "CheckError",
     "FlowsparkError",
+    "InputError",
+    "UsageError",
     "count_port_protocols",
     "count_tags",
     "flow_log_schema",
@@ -17,13 +21,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from flowspark.errors import FlowsparkError
+    from flowspark.errors import BadFile, CheckError, FlowsparkError, InputError, UsageError
     from flowspark.lookup_table import load_lookup
     from flowspark.scan import flow_log_schema, read_flow_logs
     from flowspark.tagging import count_port_protocols, count_tags, tag_flows
 
 _HOMES = {
+    "BadFile": "errors",
+    "CheckError": "errors",
     "FlowsparkError": "errors",
+    "InputError": "errors",
+    "UsageError": "errors",
     "count_port_protocols": "tagging",
     "count_tags": "tagging",
     "flow_log_schema": "scan",
@@ -40,3 +48,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"flowspark.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import flowspark
-from flowspark.errors import FlowsparkError, cause, did_you_mean
+from flowspark.errors import FlowsparkError, UsageError, cause, did_you_mean, printable
 from flowspark.settings import LOG_LEVELS, NAMES, Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -26,13 +30,21 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         for word in re.findall(r"--[\w-]+", message) if "unrecognized" in message else []:
             message += did_you_mean(word, self._option_string_actions)
-        super().error(message)
+        super().error(printable(message))
+
+
+class _Formatter(logging.Formatter):
+    """Shows one log record as one line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
+        record.message = printable(record.message)
+        return super().formatMessage(record)
 
 
 def parser() -> argparse.ArgumentParser:
     """The flags; what is not given is None, so that a config file and the defaults have their say."""
     flags = _Parser(
-        prog="tag_flows.py",
+        prog="tag_flows.py" if Path(sys.argv[0]).name == "tag_flows.py" else "flowspark",
         description="Counts AWS VPC flow logs by tag and by port and protocol.",
         epilog="Exit codes: 0 done; 2 wrong usage; 3 an unusable input; 4 the data failed a check; 1 anything else.",
         allow_abbrev=False,
@@ -71,23 +83,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has said what there is to say
         return int(stop.code or 0)
     try:
+        if given["config"] == "":
+            raise UsageError("--config is empty; give the path of a TOML file, or leave the flag out")
         settings = load_settings({name: given[name] for name in NAMES}, given["config"])
     except FlowsparkError as error:
         return _fail(error)
     debug = settings.log_level == "DEBUG"
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("py4j").setLevel(logging.WARNING)
+    _configure_logging(settings.log_level)
     try:
-        _run(settings, debug=debug)
+        with _sigterm_as_interrupt():
+            _run(settings, debug=debug)
     except FlowsparkError as error:
+        if debug:
+            _trace()
         return _fail(error)
     except KeyboardInterrupt:
         print("interrupted; nothing more is published", file=sys.stderr)
         return _OTHER_ERROR
     except Exception as error:  # the last line of defence: one message, and the trace for those who ask
         if debug:
-            traceback.print_exc()
-        print(f"error: {_short(error)}", file=sys.stderr)
+            _trace()
+        print(f"error: {printable(_short(error))}", file=sys.stderr)
         return _OTHER_ERROR
     return 0
 
@@ -110,7 +126,39 @@ def _run(settings: Settings, *, debug: bool) -> None:
         result = pipeline.run(spark, settings)
         for warning in report.warnings(result.summary):
             log.warning("%s", warning)
-        _show(report.tables(result), json.dumps(result.summary, ensure_ascii=False))  # Spark takes a second to stop
+        _show(report.tables(result), report.json_line(result.summary))  # Spark takes a second to stop
+
+
+def _configure_logging(level: str) -> None:
+    """Log lines go to stderr. What Spark's and Py4J's own Python code logs is shown with DEBUG alone."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
+    if level != "DEBUG":
+        handler.addFilter(logging.Filter("flowspark"))
+    logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger("py4j").setLevel(logging.WARNING)  # at DEBUG it shows every call
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """A scheduler ends a run with SIGTERM: like Ctrl-C it lets the run give up its claim and stop Spark."""
+    if threading.current_thread() is not threading.main_thread():  # only there may a handler be set
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        handler = signal.getsignal(signal.SIGINT)  # Spark's own, once it is there: it cancels the jobs that run
+        (handler if callable(handler) else signal.default_int_handler)(number, frame)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _trace() -> None:
+    print(printable(traceback.format_exc(), keep="\n\t"), file=sys.stderr)
 
 
 def _show(*texts: str) -> None:
@@ -124,7 +172,8 @@ def _show(*texts: str) -> None:
 
 
 def _fail(error: FlowsparkError) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    message = printable(str(error), keep="\n")
+    print(f"error: {message}", file=sys.stderr)
     return error.exit_code
 
 
@@ -134,8 +183,14 @@ def _short(error: Any) -> str:
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
     if missing:
         name = missing.group(1).split(".")[0]
+        if name == "flowspark":
+            return (
+                "flowspark is missing on a worker; ship it as a zip (python -m zipfile -c flowspark.zip flowspark/) with "
+                "--py-files flowspark.zip, or on Spark Connect with spark.addArtifacts('flowspark.zip', pyfile=True). "
+                "Use a zip: a wheel would reach only the driver"
+            )
         return (
             f"{name} is missing on a worker; install it in the environment that PYSPARK_PYTHON names there, "
-            "or ship it with --archives or --py-files"
+            "or ship that environment with --archives"
         )
     return f"{cause(error)}; run again with --log-level DEBUG for the whole account"

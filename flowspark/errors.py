@@ -35,9 +35,35 @@ class BadFile(InputError):
     """One log file that cannot be read to its end (rule 10); the scan names it, with its path."""
 
 
+# control characters (C0, DEL, C1), marks that turn the direction of text or end a line, and bytes that are not UTF-8
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+MORE_MEMORY = (
+    "give Java more memory (spark-submit --driver-memory 4g, or for python "
+    'PYSPARK_SUBMIT_ARGS="--driver-memory 4g pyspark-shell")'
+)
+
 VANISHED = "vanished between listing and reading; run again"
 
+_HEAP_IS_FULL = re.compile(r"java\.lang\.OutOfMemoryError|SparkOutOfMemoryError")
 _NO_S3 = re.compile(r'No FileSystem for scheme "s3|S3AFileSystem not found')
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Returns a text from outside with the characters escaped that could steer a terminal or forge a line of output.
+
+    Args:
+        text: a tag, a file name, a rejected line, or a message that has some.
+        keep: characters that stay as they are, such as the line breaks of a message of several lines.
+
+    >>> print(printable("web\x1b[2J\u202e\n"))
+    web\x1b[2J\u202e\n
+    """
+    return _UNPRINTABLE.sub(lambda match: match[0] if match[0] in keep else _escaped(match[0]), text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -59,8 +85,12 @@ def cause(error: BaseException) -> str:
     program = re.findall(r'Cannot run program "[^"]+".*', text)  # PYSPARK_PYTHON
     java = re.findall(r"Caused by: (.*)", text) or re.findall(r"^: ([\w.$]+(?:Exception|Error)\b.*)$", text, re.MULTILINE)
     said: list[str] = program or java or python or [text.strip().split("\n")[0] or type(error).__name__]
-    hint = "; Spark knows no S3 here: give it the jars of scripts/jars and conf/spark-s3.conf"
-    return said[-1].strip()[:1000] + (hint if _NO_S3.search(text) else "")
+    hint = ""
+    if _NO_S3.search(text):
+        hint = "; Spark knows no S3 here: give it the jars of scripts/jars and conf/spark-s3.conf"
+    elif _HEAP_IS_FULL.search(text):
+        hint = f"; {MORE_MEMORY}"
+    return said[-1].strip()[:1000] + hint
 
 
 def one_line(error: BaseException) -> str:

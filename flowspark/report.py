@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from flowspark.errors import printable
 from flowspark.layouts import repeated_fields
 from flowspark.lookup import shown_tags
 
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
 def tables(result: Result) -> str:
     """The top of the two results as tables, the books in one line, and where the output is."""
     summary = result.summary
+    output = printable(summary["settings"]["output"])
     if result.tops is None:
         return (
             f"interval={summary['interval']} is unchanged since run {summary['run_id']}: the same log files, lookup and "
-            f"settings; nothing was done\n\nOutput: {summary['settings']['output']}"
+            f"settings; nothing was done\n\nOutput: {output}"
         )
     tags, ports = result.tops
     books = summary["books"]
@@ -30,9 +33,14 @@ def tables(result: Result) -> str:
         f"{books['files']:,} file(s), {books['lines']:,} lines = {books['header']:,} header + {books['blank']:,} blank + "
         f"{flows:,} flows + {books['nodata']:,} nodata + {books['skipdata']:,} skipdata + {books['rejected']:,} rejected; "
         f"{summary['tagged']:,} flows tagged, {summary['untagged']:,} not",
-        f"Output: {summary['settings']['output']} (interval={summary['interval']})",
+        f"Output: {output} (interval={summary['interval']})",
     ]
     return "\n\n".join(parts)
+
+
+def json_line(summary: dict[str, Any]) -> str:
+    """The summary as one line of JSON in ASCII: any terminal and encoding carries it, and no character steers one."""
+    return json.dumps(summary)
 
 
 def _table(names: list[str], top: Top, flows: int) -> str:
@@ -40,7 +48,7 @@ def _table(names: list[str], top: Top, flows: int) -> str:
     header = [*names, "flows", "share"]
     rows = [
         [
-            *("-" if value is None else str(value) for value in row[:-1]),
+            *("-" if value is None else printable(str(value)) for value in row[:-1]),
             f"{row[-1]:,}",
             f"{100 * row[-1] / flows:.2f} %",
         ]

@@ -8,7 +8,16 @@ root = Path(__file__).resolve().parent.parent
 if (root / "flowspark").is_dir():
     sys.path.insert(0, str(root))
 
-from flowspark.cli import main  # noqa: E402  # only now can it be found
+try:
+    from flowspark.cli import main
+except ModuleNotFoundError as error:
+    if error.name != "flowspark":
+        raise
+    sys.exit(
+        "error: the package flowspark is not beside this file and not installed; ship it with it: make a zip with "
+        "`python -m zipfile -c flowspark.zip flowspark/` in the clone, and run spark-submit --py-files flowspark.zip "
+        "tag_flows.py …"
+    )
 
 if __name__ == "__main__":
     code = main()

@@ -1,0 +1,5 @@
+"""`python -m flowspark` is the command `flowspark`."""
+
+from flowspark.cli import run
+
+run()
