@@ -1,10 +1,15 @@
-"""The Spark session of a run: the platform's own where there is one, else a local one, quick to start and quiet."""
+"""The Spark session of a run: the platform's own, or else a new one. A local session starts quickly and is quiet.
+
+Whatever a person or a platform has set stays. On a master that is not local, the log level, the interpreter and the
+environment of the executors belong to the cluster. In local mode our defaults apply where nothing is set.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -17,25 +22,29 @@ import pyspark
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from flowspark.archive import ClassArchive
-from flowspark.errors import FlowsparkError
+from flowspark.errors import MORE_MEMORY, FlowsparkError
+from flowspark.java import conf_dir, is_local, launch_settings, launches_local
 from flowspark.s3 import s3_endpoint
 
+log = logging.getLogger(__name__)
+
+# What Spark says about data, a path or a query. Py4J's other errors mean that Java itself is gone, and blame no input.
+SPARK_ERRORS: tuple[type[Exception], ...]
+_NO_ANSWER: tuple[type[Exception], ...]
 try:
-    from py4j.protocol import Py4JError
+    from py4j.protocol import Py4JError, Py4JJavaError
 except ModuleNotFoundError:  # the client of Spark Connect comes without it
-    SPARK_ERRORS: tuple[type[Exception], ...] = (PySparkException,)
+    SPARK_ERRORS, _NO_ANSWER = (PySparkException,), ()
 else:
-    SPARK_ERRORS = (PySparkException, Py4JError)
+    SPARK_ERRORS, _NO_ANSWER = (PySparkException, Py4JJavaError), (Py4JError, ConnectionError)
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark import SparkConf
 
 _LOCAL = {
-    "spark.master": "local[*]",
     "spark.ui.enabled": "false",  # nobody looks at it, and it takes a second to start
     "spark.sql.shuffle.partitions": "4",  # what is shuffled are tallies, a few MB
-    "spark.sql.catalogImplementation": "in-memory",  # no Hive
     "spark.sql.adaptive.enabled": "false",  # nothing to adapt: it plans again after every shuffle of those few MB
     # a person's credentials are in a profile as a rule, where S3A alone does not look; this is all of the AWS SDK's chain,
     # of the SDK that goes with the Hadoop in Spark's wheel
@@ -44,33 +53,55 @@ _LOCAL = {
     else "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
 }
 
-# a short run ends before the JVM's second compiler and its parallel collector pay for themselves
-_LOCAL_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_JAVA_DIED = (
+    "Java, which runs Spark, has died during the run: it was killed, ran out of memory, or crashed. The usual reasons are "
+    "a container's memory limit or the kernel's out-of-memory killer (see the container's events and the kernel's log), "
+    "too little memory for Java, and a crash (look for hs_err_pid*.log in the working directory). Free memory, or "
+    f"{MORE_MEMORY}, and run again"
+)
+_NO_JAVA = (
+    "Java, which runs Spark, could not be started, or was killed before Spark was ready. Java's own message, if it left "
+    "one, stands above. Spark needs memory, and Java 17 or later (Spark 3.5: 8, 11 or 17) on the PATH or in JAVA_HOME"
+)
 
 
 @contextmanager
 def spark_session(*, debug: bool) -> Iterator[SparkSession]:
     """The session; one that was there before (Databricks, a notebook) stays, one that is made here is stopped.
 
+    Args:
+        debug: leaves Spark's own log as it is, in local mode too.
+
     Raises:
-        FlowsparkError: something that Spark needs on the driver is missing.
+        FlowsparkError: something that flowspark needs on the driver is missing, or Java could not start or has died.
     """
-    if find_spec("pandas") is None:
-        raise FlowsparkError("pandas is missing on the driver, and Spark's mapInArrow needs it; pip install pandas")
+    check_driver()
     active = SparkSession.getActiveSession()
-    if active is not None:
-        yield active
-        return
-    local = "PYSPARK_GATEWAY_PORT" not in os.environ and "SPARK_REMOTE" not in os.environ  # else Java is there already
-    archive = ClassArchive(Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent)) if local else None
-    Thread(target=import_module, args=("pandas",), daemon=True).start()  # Spark needs it in a moment; Java starts meanwhile
-    spark = _create(f"{_LOCAL_JAVA} {archive.options}" if archive else None, debug=debug)
+    spark = active or _create(debug=debug)
     try:
         yield spark
+    except Exception as error:
+        if _java_is_gone(spark):  # then this is the reason, whatever the error says
+            raise FlowsparkError(_JAVA_DIED) from error
+        raise
     finally:
-        spark.stop()
-        if archive:
-            archive.keep(spark.sparkContext._gateway.proc)  # type: ignore[union-attr]  # pyspark sets it beside its class
+        if active is None:
+            _stop(spark)
+
+
+def check_driver() -> None:
+    """That the driver has the packages of a run, before any log file is read.
+
+    Raises:
+        FlowsparkError: one or several are missing.
+    """
+    missing = [name for name in ("isal", "numpy", "pandas", "pyarrow") if find_spec(name) is None]
+    if missing:
+        names, verb = ", ".join(missing), "is" if len(missing) == 1 else "are"
+        raise FlowsparkError(
+            f"{names} {verb} missing on the driver; install what is missing into the Python that runs it: "
+            f"{sys.executable} -m pip install {' '.join(missing)}"
+        )
 
 
 def local_frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> DataFrame:
@@ -98,31 +129,117 @@ def s3_confs(environment: Mapping[str, str]) -> dict[str, str]:
         "spark.hadoop.fs.s3a.endpoint": endpoint.url,
         "spark.hadoop.fs.s3a.endpoint.region": endpoint.region,  # newer S3A insists on one beside an endpoint
         "spark.hadoop.fs.s3a.path.style.access": "true",  # or a bucket would be a host name
-        # Spark hands no environment on to executors, and the direct reader opens files there
-        "spark.executorEnv.AWS_ENDPOINT_URL_S3": endpoint.url,
-        "spark.executorEnv.AWS_REGION": endpoint.region,
     }
 
 
-def _create(java_options: str | None, *, debug: bool) -> SparkSession:
-    """A session; with options for Java it is a local one."""
-    builder = SparkSession.builder.appName("flowspark")
-    if java_options is not None:
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        for name, value in (_LOCAL | {"spark.driver.extraJavaOptions": java_options}).items():
-            builder = builder.config(name, value)
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the workers need this environment's pyarrow
-    builder = builder.config("spark.ui.showConsoleProgress", str(sys.stderr.isatty()).lower())
-    home = Path(__file__).parent.parent
-    if home.is_dir():
-        # from a clone the package is on the driver's path alone; a folder that an executor does not have does no harm
-        builder = builder.config("spark.executorEnv.PYTHONPATH", str(home))
-    if "SPARK_REMOTE" not in os.environ:
-        for name, value in s3_confs(os.environ).items():
-            builder = builder.config(name, value)
-    spark = builder.getOrCreate()
-    if not debug and hasattr(spark, "sparkContext"):
-        # what goes wrong is told in one message; Java's own account of it comes with --log-level DEBUG
-        spark.sparkContext.setLogLevel("OFF")
-        logging.getLogger("py4j").setLevel(logging.CRITICAL)
+def _create(*, debug: bool) -> SparkSession:
+    """A new session, with our defaults where its master is local.
+
+    Raises:
+        FlowsparkError: Java could not be started, or was killed meanwhile.
+    """
+    if _is_connect(os.environ):
+        return SparkSession.builder.getOrCreate()
+    try:
+        conf = _start_java()
+        spark = SparkSession.builder.config(map={**_defaults(conf)}).getOrCreate()
+        if not debug:  # what goes wrong is told in one message; all else that is said of it comes with --log-level DEBUG
+            if is_local(conf.get("spark.master", "")) and not _has_log_settings(conf):
+                spark.sparkContext.setLogLevel("OFF")
+            # this thread of pyspark's prints a trace of its own when Java dies
+            spark.sparkContext._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
+    except _NO_ANSWER as error:
+        if isinstance(error, SPARK_ERRORS):  # Java is there, and refuses a setting
+            raise
+        raise FlowsparkError(_NO_JAVA) from error
     return spark
+
+
+def _is_connect(environment: Mapping[str, str]) -> bool:
+    """Whether Spark is a server elsewhere (Spark Connect), which has its own settings."""
+    return bool(
+        environment.get("SPARK_REMOTE")
+        or environment.get("SPARK_CONNECT_MODE_ENABLED")
+        or environment.get("SPARK_API_MODE", "").lower() == "connect"
+        or find_spec("py4j") is None
+    )
+
+
+def _start_java() -> SparkConf:
+    """Starts Java, unless spark-submit has, and returns all settings that a person or a platform has made.
+
+    Raises:
+        FlowsparkError: Java could not be started.
+    """
+    from pyspark import SparkConf, SparkContext
+
+    options = SparkConf(loadDefaults=False)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        if launches_local(os.environ):
+            options.setAll(list(launch_settings(os.environ).items()))
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        Thread(target=import_module, args=("pandas",), daemon=True).start()  # Spark needs it soon; Java starts meanwhile
+    try:
+        # only a running Java reads spark-defaults.conf and PYSPARK_SUBMIT_ARGS as Spark does; no public call just starts it
+        SparkContext._ensure_initialized(conf=options)
+    except PySparkException as error:
+        raise FlowsparkError(_NO_JAVA) from error
+    return SparkConf()
+
+
+def _defaults(conf: SparkConf) -> dict[str, str]:
+    """What a new session is given beside the settings that a person or a platform has made, which all stay.
+
+    Where the master is not local that is a name in place of Spark's `pyspark-shell`, and the S3 server of the environment.
+    """
+    defaults = {} if conf.contains("spark.hadoop.fs.s3a.endpoint") else s3_confs(os.environ)
+    if is_local(conf.get("spark.master", "")):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the workers need this environment's pyarrow
+        defaults |= _LOCAL
+    missing = {name: value for name, value in defaults.items() if not conf.contains(name)}
+    if conf.get("spark.app.name") == "pyspark-shell":
+        missing["spark.app.name"] = "flowspark"
+    return missing | _clone_path(conf)
+
+
+def _clone_path(conf: SparkConf) -> dict[str, str]:
+    """Where a local worker finds the package if it is run from a clone; a path of the person's own stays before it.
+
+    An installed package is found without that, and on a cluster the package must be shipped (`--py-files`).
+    """
+    home = Path(__file__).parent.parent
+    if not home.is_dir() or home.name in ("site-packages", "dist-packages") or not is_local(conf.get("spark.master", "")):
+        return {}
+    name = "spark.executorEnv.PYTHONPATH"
+    return {name: os.pathsep.join(filter(None, [conf.get(name), str(home)]))}
+
+
+def _has_log_settings(conf: SparkConf) -> bool:
+    """Whether a person has said what Spark's own log shows."""
+    files = conf_dir(os.environ).glob("log4j2.*")
+    options = conf.get("spark.driver.extraJavaOptions", ""), conf.get("spark.driver.defaultJavaOptions", "")
+    own_file = any(path.suffix != ".template" for path in files)
+    return own_file or conf.contains("spark.log.level") or any("log4j" in text for text in options)
+
+
+def _java_is_gone(spark: SparkSession) -> bool:
+    """Asks Java for its version of Spark; a dead Java does not answer. A Spark Connect server is another machine's."""
+    if _is_connect(os.environ):
+        return False
+    try:
+        _ = spark.version
+    except _NO_ANSWER:
+        return True
+    return False
+
+
+def _stop(spark: SparkSession) -> None:
+    """Stops a session. That Java has died meanwhile hides no earlier error, and what is published is complete."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # pyspark's own words for a dead Java
+            spark.stop()
+    except Exception:
+        if not _java_is_gone(spark):
+            raise
+        log.debug("Java was gone before Spark had stopped")

@@ -43,7 +43,9 @@ def main() -> None:
         engines = [name for name in flags.engines if name not in LEFT_OUT.get(case, ())]
         costs: dict[str, Costs] = {name: {size: [] for size in flags.records} for name in engines}
         if FLOWSPARK in engines:
-            _run(FLOWSPARK, case, next(iter(places.values())), flags)  # a first run writes Java's class archive
+            _run(
+                FLOWSPARK, case, next(iter(places.values())), flags
+            )  # a first run is not measured: it finds a cold cache of files
         for number in range(flags.rounds):
             for size, place in places.items():
                 for name in engines:

@@ -11,10 +11,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import pyspark
 import pytest
 
-from flowspark.archive import ClassArchive
 from tests.logs import SKIPDATA, flow, log, write
 from tests.spark.job import published_summary, read_csv
 
@@ -164,12 +162,35 @@ def test_version_and_help_need_no_spark(tmp_path):
         assert text in run.stdout
 
 
-def test_a_broken_archive_of_javas_classes_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    wanted = ClassArchive(Path(pyspark.__file__).parent).options  # to be written where there is none
-    archive = Path(wanted.split("=", 1)[1].split('"')[0]).with_suffix(".jsa")
-    write(archive, b"no archive")
-    run = start(*job(tmp_path, log(flow(443))))
+@pytest.mark.parametrize("reason", ["no archive at all", "for another Java", "folder of configuration"])
+def test_an_archive_of_javas_classes_that_does_not_fit_is_passed_over_in_silence(tmp_path, reason):
+    """The summary is the last line of stdout, whatever Java thinks of the archive."""
+    environment = {"FLOWSPARK_CLASS_ARCHIVE": str(write(tmp_path / "broken.jsa", b"no archive"))}
+    if reason == "for another Java":
+        header = bytes.fromhex("f00baba8") + bytes(5000)  # the magic number of an archive, and nothing of this Java
+        environment["FLOWSPARK_CLASS_ARCHIVE"] = str(write(tmp_path / "other.jsa", header))
+    elif reason == "folder of configuration":  # it is on Java's class path; an archive allows no folder with files there
+        environment = {"SPARK_CONF_DIR": str(write(tmp_path / "conf" / "spark-defaults.conf", b"").parent)}
+    run = start(*job(tmp_path, log(flow(443))), **environment)
     assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout.splitlines()[-1])["tagged"] == 1
-    assert archive.read_bytes() == b"no archive"
+    first, *_, last = run.stdout.splitlines()
+    assert first.split() == ["tag", "flows", "share"]
+    assert json.loads(last)["tagged"] == 1
+
+
+def test_texts_from_outside_cannot_steer_the_terminal(tmp_path):
+    name, tag = "a\x1b[2J\r\u202e.log", "we\x1b[31mb\u009b"
+    arguments = job(tmp_path)
+    write(tmp_path / "logs" / name, log(flow(443), "bad\x1b[31m"))
+    write(tmp_path / "lookup.csv", f"dstport,protocol,tag\n443,tcp,{tag}\n".encode())
+    run = start(*arguments, "--max-reject-ratio", "1")
+    assert run.returncode == 0, run.stderr
+    *_, last = run.stdout.splitlines()
+    assert r"we\x1b[31mb\x9b      1  100.00 %" in run.stdout
+    failed = start(*arguments, cwd=tmp_path)
+    assert failed.returncode == 4
+    assert r"a\x1b[2J\r\u202e.log" in failed.stderr
+    for text in (run.stdout, run.stderr, failed.stderr):
+        assert [char for char in text if not char.isprintable() and char != "\n"] == []
+    assert json.loads(last) == published_summary(tmp_path / "out")
+    assert read_csv(tmp_path / "out", "tag_counts")[1] == (tag, "1")  # what is published is as it was
