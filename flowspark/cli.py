@@ -91,8 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = settings.log_level == "DEBUG"
     _configure_logging(settings.log_level)
     try:
-        with _sigterm_as_interrupt():
-            _run(settings, debug=debug)
+        _run(settings, debug=debug)
     except FlowsparkError as error:
         if debug:
             _trace()
@@ -120,7 +119,7 @@ def _run(settings: Settings, *, debug: bool) -> None:
         if error.name != "pyspark":
             raise
         raise FlowsparkError("pyspark is missing; pip install 'flowspark[spark]', or run with spark-submit") from error
-    with session.spark_session(debug=debug) as spark:
+    with session.spark_session(debug=debug) as spark, _interrupts():
         from flowspark import pipeline, report  # not above: Java is to start before all this is imported
 
         result = pipeline.run(spark, settings)
@@ -140,21 +139,34 @@ def _configure_logging(level: str) -> None:
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """A scheduler ends a run with SIGTERM: like Ctrl-C it lets the run give up its claim and stop Spark."""
+def _interrupts() -> Iterator[None]:
+    """Has SIGTERM, with which schedulers end a run, act like Ctrl-C: the run gives up its claim and stops Spark.
+
+    Raises:
+        KeyboardInterrupt: a signal came. Spark's handler raises it too, but the Py4J of Spark 3.5 makes it another error.
+    """
     if threading.current_thread() is not threading.main_thread():  # only there may a handler be set
         yield
         return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        handler = signal.getsignal(signal.SIGINT)  # Spark's own, once it is there: it cancels the jobs that run
+        received.append(number)
+        handler = before[signal.SIGINT]  # Spark's own, which cancels the jobs that run
         (handler if callable(handler) else signal.default_int_handler)(number, frame)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
     try:
+        for number in before:
+            signal.signal(number, interrupt)
         yield
+    except Exception as error:
+        if received:
+            raise KeyboardInterrupt from error
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _trace() -> None:

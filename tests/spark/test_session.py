@@ -143,6 +143,27 @@ def test_on_a_cluster_nothing_is_touched(tmp_path, launcher):
     assert conf.get("spark.ui.showConsoleProgress") == {"python": "true", "spark-submit": None}[launcher]
 
 
+def test_a_zip_of_the_package_is_all_that_a_cluster_needs(tmp_path):
+    """The job's file alone and the zip, as its own message tells to ship it; Spark's log is there to be read."""
+    made = subprocess.run(
+        [sys.executable, "-m", "zipfile", "-c", str(tmp_path / "flowspark.zip"), "flowspark/"],
+        check=False, cwd=ROOT, capture_output=True,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    alone = write(tmp_path / "jobs" / "tag_flows.py", JOB.read_bytes())
+    write(tmp_path / "logs" / "a.log", log(flow(443), flow(22)))
+    write(tmp_path / "lookup.csv", b"dstport,protocol,tag\n443,tcp,web\n")
+    run = subprocess.run(
+        [SPARK_SUBMIT, "--master", "local-cluster[1,1,1024]", "--py-files", tmp_path / "flowspark.zip", alone,
+         "--input", tmp_path / "logs", "--lookup", tmp_path / "lookup.csv", "--output", tmp_path / "out"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env=environment(PYTHONPATH="", PYSPARK_PYTHON=sys.executable, SPARK_HOME=str(Path(pyspark.__file__).parent)),
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert json.loads(run.stdout.splitlines()[-1])["tagged"] == 1
+    assert " INFO DAGScheduler: " in run.stderr
+
+
 @pytest.mark.skipif(pyspark.__version__ < "4", reason="local Connect sessions came with Spark 4")
 def test_on_spark_connect_nothing_is_set(tmp_path):
     script = """
