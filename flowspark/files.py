@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from flowspark.errors import UsageError, did_you_mean
 from flowspark.layouts import Layout
 
 READERS = ("auto", "direct", "spark")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_ANY_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+(?=:/)|(?i:file|s3a|s3n|s3)(?=:)):")
+_FILE_URI = re.compile(r"file:(?://(?:localhost)?(?=/))?(?P<path>.*)", re.DOTALL)
+_S3_URI = re.compile(r"(?P<scheme>s3a?)://(?P<bucket>[^/]*)/?(?P<key>.*)", re.DOTALL)
 _GLOB = str.maketrans({char: f"\\{char}" for char in "\\*?[]{}"})
 
 
@@ -79,13 +84,23 @@ def local_path(uri: str) -> str:
     >>> local_path("file:///var/log//flows/"), local_path("file:/var/log/a%20b")
     ('/var/log/flows', '/var/log/a b')
     """
-    path = unquote(urlsplit(uri).path) if uri.startswith("file:") else uri
-    return os.path.abspath(path)  # noqa: PTH100  # Path.resolve would follow links: a file keeps the name it was given
+    match = _FILE_URI.fullmatch(uri)
+    return os.path.abspath(unquote(match["path"]) if match else uri)  # noqa: PTH100  # Path.resolve would follow links: a file keeps the name it was given
 
 
 def normal(uri: str) -> str:
-    """One spelling of a path or URI, to compare and to report: local ones as absolute paths, no slash at the end."""
-    return local_path(uri) if is_local(uri) else re.sub(r"(?<!:)/{2,}", "/", uri).rstrip("/")
+    """One spelling of a path or URI, to compare and to report: local ones as absolute paths, no slash at the end.
+
+    Repeated slashes are one slash, as in Hadoop's own paths, but for S3: there `a//b` and `a/b` are two keys.
+
+    >>> normal("hdfs:///logs//a/"), normal("s3://bucket/a//b/")
+    ('hdfs:///logs/a', 's3://bucket/a//b')
+    """
+    if is_local(uri):
+        return local_path(uri)
+    scheme, slashes, path = re.split(r"(:/{1,3})", uri, maxsplit=1)
+    path = path if _S3_URI.match(uri) else re.sub("//+", "/", path)
+    return scheme + slashes + path.rstrip("/")
 
 
 def identity(uri: str) -> str:
@@ -96,6 +111,94 @@ def identity(uri: str) -> str:
     """
     path = normal(uri)
     return f"s3:{path[4:]}" if path.startswith("s3a:") else path
+
+
+def check_location(name: str, uri: str) -> None:
+    """Checks that a path or URI means the same to flowspark, to Spark, and to the person who wrote it.
+
+    Raises:
+        UsageError: it does not; the message begins with `name` (input, lookup, output), and says which spelling does.
+
+    >>> check_location("input", "file://logs/a.log")
+    Traceback (most recent call last):
+    flowspark.errors.UsageError: input 'file://logs/a.log' names a host, 'logs'; write file:///logs/a.log or logs/a.log
+    """
+    fault = next(chain(_plain_faults(uri), _scheme_faults(uri), _s3_faults(uri)), None)
+    if fault:
+        raise UsageError(f"{name} '{uri}' {fault}")
+
+
+def _plain_faults(uri: str) -> Iterator[str]:
+    """What is wrong with a location whatever its scheme, and what to write instead."""
+    if not uri.strip():
+        yield "is empty; give a path or a URI"
+    if "\0" in uri:
+        yield "contains a NUL character, which no path can hold; remove it"
+    if uri != uri.strip() and _ANY_SCHEME.match(uri.strip()):
+        yield f"begins or ends with a blank; write {uri.strip()}"
+    if re.search(r",\s*[A-Za-z][A-Za-z0-9+.-]+:/", uri):
+        yield "is a list of several locations; give each one on its own (--input may be repeated)"
+    if uri == "~" or uri.startswith("~/"):
+        yield f"begins with '~', which only the shell can replace; write {Path(uri).expanduser()}"
+    arn = re.fullmatch(r"(?:s3a?://)?arn:aws[a-z-]*:s3:::(.+)", uri, re.DOTALL)
+    if arn:
+        yield f"is an ARN, which is not a location; write s3://{arn[1]}"
+    if re.match(r"(s3a?://)?arn:aws[a-z-]*:", uri):
+        yield "is an ARN, which is not a location; write s3:// and the name of a bucket or an access point's alias"
+
+
+def _scheme_faults(uri: str) -> Iterator[str]:
+    """What is wrong with the scheme of a URI, or with a `file:` URI, and what to write instead."""
+    match = _ANY_SCHEME.match(uri)
+    if not match:
+        return
+    scheme, rest = match[1], uri[match.end() :]
+    if scheme.lower() in ("http", "https"):
+        yield f"is a web address; {_web_hint(uri)}"
+    if scheme.lower() == "s3n":
+        yield f"has the scheme of a connector that is gone; write s3://{rest.lstrip('/')}"
+    if scheme != scheme.lower():
+        yield f"has a scheme in capitals; write {scheme.lower()}:{rest}"
+    if scheme in ("s3", "s3a") and not rest.startswith("//"):
+        yield f"has not two slashes after its scheme; write {scheme}://{rest.lstrip('/')}"
+    if scheme == "file":
+        host, slash, path = rest[2:].partition("/") if rest.startswith("//") else ("", "", rest)
+        if host not in ("", "localhost"):
+            yield f"names a host, '{host}'; write file:///{host}{slash}{path} or {host}{slash}{path}"
+        if not slash + path:
+            yield "names no file or folder; write file:/// and the whole path, or the plain path"
+        if set(path) & set("?#"):
+            yield f"contains '?' or '#', which end its path; write %3F and %23, or the plain path {unquote(slash + path)}"
+
+
+def _s3_faults(uri: str) -> Iterator[str]:
+    """What is wrong with the bucket or the key of an S3 URI, and what to write instead."""
+    match = _S3_URI.fullmatch(uri)
+    if not match:
+        return
+    scheme, bucket, key = match["scheme"], match["bucket"], match["key"]
+    if not bucket:
+        yield f"names no bucket; write {scheme}://BUCKET/{key.lstrip('/')}"
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", bucket):
+        yield f"names a bucket, '{bucket}', that cannot exist; fill in its variable or template, or correct the name"
+    if unopenable(uri.rstrip("/")):
+        yield (
+            "has a folder whose name is empty, '.' or '..', which neither Spark nor pyarrow can open; "
+            "correct the URI, or copy the objects to other keys"
+        )
+
+
+def _web_hint(url: str) -> str:
+    """Which S3 URI names the object of a web address, as far as the address tells.
+
+    >>> _web_hint("https://my-bucket.s3.eu-west-1.amazonaws.com/logs/a%20b.log?versionId=1")
+    'write s3://my-bucket/logs/a b.log'
+    """
+    host, _, path = re.sub(r"[?#].*", "", url, flags=re.DOTALL).split("//", 1)[-1].partition("/")
+    match = re.fullmatch(r"(?:(.+)\.)?s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?(?::\d+)?", host)
+    if not match:
+        return "download the file first, or write the s3:// URI of a bucket"
+    return f"write s3://{match[1]}/{unquote(path)}" if match[1] else f"write s3://{unquote(path)}"
 
 
 def resolve_reader(reader: str, inputs: Sequence[str]) -> str:
@@ -114,8 +217,21 @@ def resolve_reader(reader: str, inputs: Sequence[str]) -> str:
 
 
 def hidden(name: str) -> bool:
-    """Whether a file or folder is left out, as Spark does, for the first character of its name."""
-    return name.startswith(("_", "."))
+    """Whether a file or folder is left out, as Spark does, for the first character of its name.
+
+    `.` and `..` are the names of folders in some keys on S3, and hide nothing.
+    """
+    return name.startswith(("_", ".")) and name not in (".", "..")
+
+
+def unopenable(uri: str) -> bool:
+    """Whether an S3 URI has a name that is empty, `.` or `..`: pyarrow and Spark take those out before they ask for it.
+
+    >>> unopenable("s3://bucket/2026//a.log"), unopenable("s3://bucket/.../a.log"), unopenable("/logs/../a.log")
+    (True, False, False)
+    """
+    match = _S3_URI.fullmatch(uri)
+    return match is not None and match["key"] != "" and not {"", ".", ".."}.isdisjoint(match["key"].split("/"))
 
 
 def spark_path(path: str) -> str:

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 from flowspark.errors import VANISHED, BadFile, InputError, cause
 from flowspark.files import (
     LogFile,
+    check_location,
     hidden,
     identity,
     is_direct,
@@ -57,8 +58,10 @@ def find_files(
 
     Raises:
         InputError: an input does not exist, cannot be listed, or has no log file for the run (but for `allow_empty`).
-        UsageError: unknown reader, or one that cannot open the inputs.
+        UsageError: unknown reader, or one that cannot open the inputs, or an input that could mean another place.
     """
+    for uri in inputs:
+        check_location("input", uri)
     direct = resolve_reader(reader, inputs) == "direct"
     found: dict[str, LogFile] = {}
     frames: list[DataFrame] = []

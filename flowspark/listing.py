@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
@@ -114,12 +115,22 @@ def _matching(names: list[str], wanted: tuple[str, ...]) -> list[str]:
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in wanted)]
 
 
+def missing_hint(uri: str) -> str:
+    """What may be wrong with a path or URI that leads nowhere, for a person who reads that it does not exist."""
+    if re.search(r"\$\w|\$\{|\{\{|%\(|<\w", uri):
+        return "it looks like a variable or a template that was not filled in"
+    if set(uri) & set("*?[{"):
+        return "patterns are not expanded: give the folder, or several --input"
+    if "," in uri:
+        return "a comma is part of the name: several locations are given one by one (--input may be repeated)"
+    if uri != uri.strip():
+        return "its name begins or ends with a blank: check the path"
+    return "check the path" if is_local(uri) else "check the bucket and the path"
+
+
 def missing_input(uri: str) -> InputError:
     """The error for an input that is not there."""
-    hint = "check the path" if is_local(uri) else "check the bucket and the path"
-    if set(uri) & set("*?[{"):
-        hint = "patterns are not expanded: give the folder, or several --input"
-    return InputError(f"input {uri} does not exist; {hint}")
+    return InputError(f"input {uri} does not exist; {missing_hint(uri)}")
 
 
 def nothing_found(uri: str, selection: Selection, there: str | None) -> InputError:

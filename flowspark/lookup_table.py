@@ -9,7 +9,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from flowspark.errors import InputError, cause
-from flowspark.files import is_local, local_path, spark_path
+from flowspark.files import check_location, is_local, local_path, normal, spark_path
+from flowspark.listing import missing_hint
 from flowspark.lookup import Lookup, parse_lookup
 from flowspark.session import SPARK_ERRORS, local_frame
 
@@ -21,7 +22,9 @@ def read_lookup(spark: SparkSession, path: str, on_conflict: str = "all") -> Loo
 
     Raises:
         InputError: it is missing, a folder, unreadable, or has faults.
+        UsageError: its path or URI could mean another place.
     """
+    check_location("lookup", path)
     return parse_lookup(_read(spark, path), on_conflict, path)
 
 
@@ -32,16 +35,16 @@ def _read(spark: SparkSession, path: str) -> bytes:
         except IsADirectoryError as error:
             raise InputError(f"lookup {path} is a folder; give the CSV file in it") from error
         except FileNotFoundError as error:
-            raise InputError(f"lookup {path} does not exist; check the path") from error
+            raise InputError(f"lookup {path} does not exist; {missing_hint(path)}") from error
         except OSError as error:
             raise InputError(f"lookup {path} cannot be read: {error.strerror}") from error
     try:
-        rows = spark.read.format("binaryFile").load(spark_path(path)).select("path", "content").take(2)
+        rows = spark.read.format("binaryFile").load(spark_path(normal(path))).select("path", "content").take(2)
     except AnalysisException as error:
-        raise InputError(f"lookup {path} does not exist; check the path") from error
+        raise InputError(f"lookup {path} does not exist; {missing_hint(path)}") from error
     except SPARK_ERRORS as error:
         raise InputError(f"lookup {path} cannot be read: {cause(error)}") from error
-    if len(rows) != 1 or not rows[0]["path"].endswith(path.rsplit("/", 1)[-1]):
+    if len(rows) != 1 or not rows[0]["path"].endswith(normal(path).rsplit("/", 1)[-1]):
         raise InputError(f"lookup {path} is a folder, or empty; give the CSV file itself")
     return bytes(rows[0]["content"])
 

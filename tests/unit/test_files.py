@@ -10,6 +10,7 @@ import pytest
 from flowspark.errors import InputError, UsageError
 from flowspark.files import (
     LogFile,
+    check_location,
     hidden,
     identity,
     is_direct,
@@ -23,6 +24,7 @@ from flowspark.files import (
 )
 from flowspark.find import EVERYTHING, find_files
 from flowspark.listing import nothing_found
+from flowspark.lookup_table import read_lookup
 
 
 def write(path: Path, content: bytes = b"") -> Path:
@@ -90,6 +92,7 @@ def test_a_path_is_local_unless_it_names_another_storage(uri, expected):
         ("file:///var/a%23b%3Fc", "/var/a#b?c"),
         ("file:///var/%C3%BC", "/var/ü"),
         ("file:///var/ü", "/var/ü"),
+        ("file:///var/a\tb\n", "/var/a\tb\n"),
     ],
 )
 def test_a_local_path_is_absolute_and_only_uris_are_percent_decoded(uri, path):
@@ -116,7 +119,11 @@ def test_a_link_keeps_the_name_that_it_was_given(tmp_path):
         (["/var/a b", "file:///var/a%20b"], "/var/a b"),
         (["s3://bucket/logs", "s3://bucket/logs/", "s3://bucket/logs//"], "s3://bucket/logs"),
         (["s3://bucket", "s3://bucket/"], "s3://bucket"),
-        (["dbfs:/mnt/logs", "dbfs:/mnt/logs/"], "dbfs:/mnt/logs"),
+        (["dbfs:/mnt/logs", "dbfs:/mnt/logs/", "dbfs:/mnt//logs"], "dbfs:/mnt/logs"),
+        (["hdfs:///logs", "hdfs:///logs/", "hdfs:///logs//"], "hdfs:///logs"),
+        (["hdfs://name:8020/a/b", "hdfs://name:8020//a//b/"], "hdfs://name:8020/a/b"),
+        (["hdfs:///"], "hdfs:///"),
+        (["gs://bucket", "gs://bucket/"], "gs://bucket"),
         (["s3://bucket/a%20b"], "s3://bucket/a%20b"),
     ],
 )
@@ -132,10 +139,109 @@ def test_all_spellings_of_a_path_have_one_normal_form(spellings, expected):
         ("s3a://bucket/s3a:x", "s3://bucket/s3:x", False),
         ("/var/logs", "file:///var/logs/", True),
         ("s3://bucket/logs", "gs://bucket/logs", False),
+        ("s3://bucket/a//b", "s3://bucket/a/b", False),
+        ("s3a://bucket/a//b", "s3://bucket/a//b", True),
     ],
 )
 def test_s3_and_s3a_are_two_names_of_one_place(one, other, same):
     assert (identity(one) == identity(other)) is same
+
+
+UNDERSTOOD = [
+    *("logs", "/var/logs", "./logs", "../logs", ".", "/", "a b", " logs", "12:30/a.log", "a:b.log", "flows:today.log"),
+    *("C:/logs", "~x", "~x/y", "a~", "a,b.log", "$x", "{a}", "logs/s3://bucket", "a//b", "s3", "file", "arn:aws/x"),
+    *(
+        "file:///var/logs",
+        "file:/var/logs",
+        "file://localhost/var/logs",
+        "file:logs",
+        "file:///a%3Fb",
+        "file:///",
+        "file:/a,b",
+    ),
+    *("s3://bucket", "s3://bucket/", "s3://bucket//", "s3a://my.bucket-1/a/b,c/", "s3://Old_Bucket/.../a=b/ x+%20?#&{}$~"),
+    *("s3://bucket/logs//", "s3://bucket/a:b/c", "s3://bucket/http:x"),
+    *("gs://bucket/a//b", "abfss://box@account.dfs.core.windows.net/logs", "abfs://box@account.dfs.core.windows.net/"),
+    *(
+        "hdfs:///logs",
+        "hdfs://name:8020/logs",
+        "hdfs:/logs",
+        "dbfs:/mnt/logs",
+        "/Volumes/a/b/c",
+        "/dbfs/mnt",
+        "wasbs://a@b/c",
+    ),
+]
+
+
+@pytest.mark.parametrize("uri", UNDERSTOOD)
+def test_a_location_that_all_parts_understand_alike_is_taken(uri):
+    check_location("input", uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "hint"),
+    [
+        ("", "is empty; give a path or a URI"),
+        (" \t", "is empty; give a path or a URI"),
+        ("a\0b", "contains a NUL character"),
+        (" s3://bucket/a", "begins or ends with a blank; write s3://bucket/a"),
+        ("s3://bucket/a\n", "begins or ends with a blank; write s3://bucket/a"),
+        ("file:///a ", "begins or ends with a blank; write file:///a"),
+        ("s3://bucket/a,s3://bucket/b", "is a list of several locations; give each one on its own"),
+        ("logs, gs://bucket/b", "is a list of several locations"),
+        ("/a,file:/b", "is a list of several locations"),
+        ("~", f"begins with '~', which only the shell can replace; write {Path.home()}"),
+        ("~/logs", f"begins with '~', which only the shell can replace; write {Path.home()}/logs"),
+        ("file://logs", "names a host, 'logs'; write file:///logs or logs"),
+        ("file://logs/a.log", "names a host, 'logs'; write file:///logs/a.log or logs/a.log"),
+        ("file://./logs", "names a host, '.'; write"),
+        ("file:", "names no file or folder"),
+        ("file://", "names no file or folder"),
+        ("file://localhost", "names no file or folder"),
+        ("file:///a?b", "contains '?' or '#', which end its path; write %3F and %23, or the plain path /a?b"),
+        ("file:/a#b", "contains '?' or '#', which end its path"),
+        ("FILE:///logs", "has a scheme in capitals; write file:///logs"),
+        ("File:logs", "has a scheme in capitals; write file:logs"),
+        ("S3://bucket/a", "has a scheme in capitals; write s3://bucket/a"),
+        ("S3a://bucket/a", "has a scheme in capitals; write s3a://bucket/a"),
+        ("HDFS:///a", "has a scheme in capitals; write hdfs:///a"),
+        ("s3:/bucket/a", "has not two slashes after its scheme; write s3://bucket/a"),
+        ("s3:bucket/a", "has not two slashes after its scheme; write s3://bucket/a"),
+        ("s3a:/bucket", "has not two slashes after its scheme; write s3a://bucket"),
+        ("s3n://bucket/a", "has the scheme of a connector that is gone; write s3://bucket/a"),
+        ("S3N:bucket", "has the scheme of a connector that is gone; write s3://bucket"),
+        ("s3://", "names no bucket; write s3://BUCKET/"),
+        ("s3:///logs/a", "names no bucket; write s3://BUCKET/logs/a"),
+        ("s3a:////", "names no bucket; write s3a://BUCKET/"),
+        ("s3://${BUCKET}/logs", "names a bucket, '${BUCKET}', that cannot exist; fill in its variable or template"),
+        ("s3://{{ bucket }}/logs", "names a bucket, '{{ bucket }}', that cannot exist"),
+        ("s3://user:word@bucket/logs", "names a bucket, 'user:word@bucket', that cannot exist"),
+        ("s3://bucket//logs", "has a folder whose name is empty"),
+        ("s3://bucket/a//b/", "has a folder whose name is empty"),
+        ("s3a://bucket/a/../b", "has a folder whose name is empty, '.' or '..'"),
+        ("s3://bucket/./b", "has a folder whose name is empty, '.' or '..'"),
+        ("s3://bucket/a/..", "has a folder whose name is empty, '.' or '..'"),
+        ("arn:aws:s3:::bucket/logs/a", "is an ARN, which is not a location; write s3://bucket/logs/a"),
+        ("arn:aws-cn:s3:::bucket", "is an ARN, which is not a location; write s3://bucket"),
+        ("arn:aws-us-gov:s3:::bucket/a", "is an ARN, which is not a location; write s3://bucket/a"),
+        ("s3://arn:aws:s3:::bucket/a", "is an ARN, which is not a location; write s3://bucket/a"),
+        ("arn:aws:s3:eu-west-1:123456789010:accesspoint/a", "is an ARN, which is not a location; write s3:// and"),
+        ("https://bucket.s3.amazonaws.com/a/b.log", "is a web address; write s3://bucket/a/b.log"),
+        ("https://my.bucket.s3.eu-west-1.amazonaws.com/a", "is a web address; write s3://my.bucket/a"),
+        ("https://s3.eu-west-1.amazonaws.com/bucket/a%2Bb?x=1", "is a web address; write s3://bucket/a+b"),
+        ("https://bucket.s3.dualstack.us-east-1.amazonaws.com/a", "is a web address; write s3://bucket/a"),
+        ("https://bucket.s3-us-west-2.amazonaws.com/a", "is a web address; write s3://bucket/a"),
+        ("https://bucket.s3.cn-north-1.amazonaws.com.cn/a", "is a web address; write s3://bucket/a"),
+        ("HTTP://example.com/a", "is a web address; download the file first"),
+        ("https://eu-west-1.console.aws.amazon.com/s3/buckets/b", "is a web address; download the file first"),
+    ],
+)
+def test_a_location_that_could_mean_another_place_is_wrong_usage_with_the_right_spelling(uri, hint):
+    with pytest.raises(UsageError) as caught:
+        check_location("lookup", uri)
+    assert str(caught.value).startswith(f"lookup '{uri}' {hint}")
+    assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -266,7 +372,8 @@ def test_only_the_names_below_an_input_can_hide_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("_a", True), (".a", True), ("_", True), ("a_", False), ("-a", False), ("a.b", False)]
+    ("name", "expected"),
+    [("_a", True), (".a", True), ("_", True), (".", False), ("..", False), ("...", True), ("a_", False)],
 )
 def test_a_name_is_hidden_by_its_first_character(name, expected):
     assert hidden(name) is expected
@@ -345,6 +452,33 @@ def test_a_pattern_is_not_expanded_and_the_error_says_so(tmp_path, pattern):
     assert str(caught.value) == (
         f"input {tmp_path}/{pattern} does not exist; patterns are not expanded: give the folder, or several --input"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("a.log,b.log", "a comma is part of the name: several locations are given one by one (--input may be repeated)"),
+        ("$BUCKET/logs", "it looks like a variable or a template that was not filled in"),
+        ("${BUCKET}/logs", "it looks like a variable or a template that was not filled in"),
+        ("{{ ds }}", "it looks like a variable or a template that was not filled in"),
+        ("logs ", "its name begins or ends with a blank: check the path"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_an_error_with_a_hint_at_what_may_be_wrong(tmp_path, name, hint):
+    write(tmp_path / "a.log")
+    write(tmp_path / "b.log")
+    with pytest.raises(InputError) as caught:
+        find_files(None, [f"{tmp_path}/{name}"])
+    assert str(caught.value) == f"input {tmp_path}/{name} does not exist; {hint}"
+
+
+def test_the_library_refuses_an_input_and_a_lookup_that_could_mean_another_place(tmp_path, monkeypatch):
+    write(tmp_path / "logs", b"443 6")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"^input 'file://logs' names a host, 'logs'; write "):
+        find_files(None, ["file://logs"])
+    with pytest.raises(UsageError, match=r"^lookup 'file://logs' names a host"):
+        read_lookup(None, "file://logs")
 
 
 def test_a_pipe_is_an_error_and_is_not_opened(tmp_path):
