@@ -35,6 +35,14 @@ class BadFile(InputError):
     """One log file that cannot be read to its end (rule 10); the scan names it, with its path."""
 
 
+class CannotList(InputError):
+    """A folder that cannot be listed; `denied` tells that the permissions do not allow it."""
+
+    def __init__(self, message: str, *, denied: bool) -> None:
+        super().__init__(message)
+        self.denied = denied
+
+
 # control characters (C0, DEL, C1), marks that turn the direction of text or end a line, and bytes that are not UTF-8
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 

@@ -109,7 +109,11 @@ def identity(uri: str) -> str:
     >>> identity("s3a://bucket/logs/") == identity("s3://bucket/logs")
     True
     """
-    path = normal(uri)
+    return file_identity(normal(uri))
+
+
+def file_identity(path: str) -> str:
+    """The identity of a listed file; here a slash at the end is part of a key on S3."""
     return f"s3:{path[4:]}" if path.startswith("s3a:") else path
 
 
@@ -118,10 +122,6 @@ def check_location(name: str, uri: str) -> None:
 
     Raises:
         UsageError: it does not; the message begins with `name` (input, lookup, output), and says which spelling does.
-
-    >>> check_location("input", "file://logs/a.log")
-    Traceback (most recent call last):
-    flowspark.errors.UsageError: input 'file://logs/a.log' names a host, 'logs'; write file:///logs/a.log or logs/a.log
     """
     fault = next(chain(_plain_faults(uri), _scheme_faults(uri), _s3_faults(uri)), None)
     if fault:

@@ -3,47 +3,59 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
+from flowspark.copies import warn_of_copies
 from flowspark.errors import VANISHED, BadFile, InputError, cause
 from flowspark.files import (
     LogFile,
     check_location,
-    hidden,
-    identity,
+    file_identity,
     is_direct,
     is_local,
     normal,
     reported_path,
     resolve_reader,
     spark_path,
+    unopenable,
     utc_text,
 )
-from flowspark.keys import AWS_LOGS, Pattern, Selection, aws_patterns, describe_keys, some
-from flowspark.listing import Listing, missing_input, nothing_found
+from flowspark.keys import Selection, some
+from flowspark.listing import Found, NothingFound, list_input, own_listing
+from flowspark.missing import missing_input, nothing_found, shortened
 from flowspark.session import SPARK_ERRORS
+from flowspark.spark_listing import list_with_spark, what_spark_sees
 from flowspark.storage import storage_of
 
 log = logging.getLogger(__name__)
 
 EVERYTHING = Selection()
 _LARGEST = (1 << 31) - 1  # bytes that a value in Spark can hold
+_LISTING_TASKS = "64"  # that list local files by name: Spark makes up to 10,000, and 5,000 files take a minute
+_BINARY_SCHEMA = "path string, length bigint, modified bigint, content binary"
 
 
 @dataclass(frozen=True)
 class LogFiles:
-    """The log files of a run, sorted by path; `binary` is set when Spark's binaryFile source hands over their bytes."""
+    """The log files of a run, sorted by path.
+
+    Attributes:
+        files: the files.
+        binary: set when Spark's binaryFile source hands over their bytes.
+        not_searched: what was not looked at in search of a selection: folders, and files that could not be placed.
+    """
 
     files: list[LogFile]
     binary: DataFrame | None = None
+    not_searched: tuple[str, ...] = ()
 
 
 def find_files(
@@ -65,65 +77,113 @@ def find_files(
     direct = resolve_reader(reader, inputs) == "direct"
     found: dict[str, LogFile] = {}
     frames: list[DataFrame] = []
+    not_searched: set[str] = set()
     for root in dict.fromkeys(map(normal, inputs)):
         try:
-            files = _find_direct(root, selection) if direct else _find_binary(spark, root, selection, found, frames)
-        except _NothingFound as nothing:
+            listed = list_input(root, selection) if direct else _find_binary(spark, root, selection, found, frames)
+        except NothingFound as nothing:
             if not allow_empty:
                 raise nothing.error from None
             log.warning("%s", nothing.error)
+            not_searched.update(nothing.not_searched)
             continue
-        found.update((identity(file.path), file) for file in files)
+        not_searched.update(listed.not_searched)
+        for file in listed.files:
+            # Spark's readers tell no time of an empty file, and both readers tell the same
+            found[file_identity(file.path)] = file if file.size else LogFile(file.path, 0)
+    warn_of_copies(found)
     binary = reduce(DataFrame.unionByName, frames) if frames else None
-    return LogFiles(sorted(found.values(), key=lambda file: file.path), binary)
-
-
-class _NothingFound(Exception):
-    """An input without a file for the run, and the error that this is unless it may be so."""
-
-    def __init__(self, error: InputError) -> None:
-        self.error = error
-
-
-def _find_direct(root: str, selection: Selection) -> list[LogFile]:
-    listing = Listing(storage_of(root), root)
-    files = listing.files(selection)
-    if not files:
-        if not listing.exists():
-            raise _NothingFound(missing_input(root))
-        raise _NothingFound(nothing_found(root, selection, listing.what_is_there() if selection else None))
-    # Spark's readers tell no time of an empty file, and both readers tell the same
-    return [file if file.size else LogFile(file.path, 0) for file in files]
+    return LogFiles(sorted(found.values(), key=lambda file: file.path), binary, shortened(not_searched))
 
 
 def _find_binary(
-    spark: SparkSession, root: str, selection: Selection, known: dict[str, LogFile], frames: list[DataFrame]
-) -> list[LogFile]:
-    """What Spark's own reader lists under an input, but for files that are known; adds the frame that reads it."""
-    frame, listed = _listed(spark, root, selection)
-    names = selection.choose(path for path in listed if not _hidden_below(path, root))
+    spark: SparkSession, root: str, selection: Selection, known: Mapping[str, LogFile], frames: list[DataFrame]
+) -> Found:
+    """The files under an input, but for known ones; adds the frame in which Spark's binaryFile source reads them.
+
+    Where flowspark itself can list the input, that decides which files there are: Spark's listing follows links without
+    end, and leaves out what it cannot open without a word. Such files leave no row in the frame, and are named for that.
+    """
+    own = own_listing(root, selection)
+    if own is None:
+        return _listed_by_spark(spark, root, selection, known, frames)
+    files = [file for file in own.files if file_identity(file.path) not in known]
+    _check_sizes(files)
+    readable = {file.path for file in files if file.modified and not unopenable(file.path)}
+    # for local paths Spark is given the files themselves: links lie in wait below folders
+    places = own.places if len(readable) == len(own.files) and not is_local(root) else readable
+    frame, listed = _load_all(spark, root, places)
+    if not readable.issuperset(listed):  # other files came meanwhile, or are hidden for flowspark alone
+        frame, listed = _load_all(spark, root, readable)
+    others = {*listed} - readable
+    if others:
+        raise InputError(
+            f"Spark reads other files under input {root} than it was asked for: {some(others)}; a folder and a file have "
+            "the same name there; use --reader direct, or rename the file"
+        )
+    empty = {file.path for file in files if not file.size} & {*listed}
+    frames.append(_with_empty(spark, frame, empty))
+    return Found(files, [], own.not_searched)
+
+
+def _listed_by_spark(
+    spark: SparkSession, root: str, selection: Selection, known: Mapping[str, LogFile], frames: list[DataFrame]
+) -> Found:
+    """The files that Spark's own listing finds under an input, but for known ones; adds the frame that reads them."""
+    spark_found = list_with_spark(partial(_load, spark), root, selection)
+    if spark_found is None:
+        raise NothingFound(missing_input(root))
+    if not spark_found.taken:
+        there = what_spark_sees(root, spark_found.listed) if selection else None
+        missed = spark_found.not_searched
+        raise NothingFound(nothing_found(root, selection, there, missed), missed)
+    names = [path for path in spark_found.taken if file_identity(path) not in known]
     if not names:
-        raise _NothingFound(nothing_found(root, selection, _what_is_there(root, listed) if selection else None))
-    names = [path for path in names if identity(path) not in known]
-    if not names:
-        return []
-    if len(names) < len(listed):  # the pattern was wider than the selection: those files, and no others
-        loaded = _load(spark, map(spark_path, names))
-        if loaded is None:
-            raise InputError(f"a file under input {root} {VANISHED}")
-        frame, _ = loaded
+        return Found([], [], spark_found.not_searched)
+    frame = spark_found.frame
+    if len(names) < len(spark_found.listed):  # the pattern was wider than the selection: those files, and no others
+        frame, _ = _load_all(spark, root, names)
     with _listing(root):
         rows = frame.drop("content").collect()
     files = {path: LogFile(path, row["length"], utc_text(row["modified"])) for row in rows
              for path in [reported_path(row["path"])]}  # fmt: skip
-    large = [path for path, file in files.items() if file.size > _LARGEST]
+    _check_sizes(files.values())
+    empty = _empty(spark, [path for path in names if path not in files])
+    frames.append(_with_empty(spark, frame, empty))
+    return Found([files.get(path) or LogFile(path, 0) for path in names], [], spark_found.not_searched)
+
+
+def _check_sizes(files: Iterable[LogFile]) -> None:
+    large = [file.path for file in files if file.size > _LARGEST]
     if large:
         raise InputError(f"Spark hands over files of up to 2 GB, and these are larger: {some(large)}; use --reader direct")
-    empty = _empty(spark, [path for path in names if path not in files])
-    if empty:
-        frame = frame.unionByName(spark.createDataFrame([(path, 0, None, b"") for path in empty], frame.schema))
-    frames.append(frame)
-    return [files.get(path) or LogFile(path, 0) for path in [*names, *_dangling(root, selection, listed)]]
+
+
+def _with_empty(spark: SparkSession, frame: DataFrame, empty: Iterable[str]) -> DataFrame:
+    """A frame with rows for empty files too, of which Spark makes none."""
+    rows = [(path, 0, None, b"") for path in empty]
+    return frame.unionByName(spark.createDataFrame(rows, _BINARY_SCHEMA)) if rows else frame
+
+
+def _load_all(spark: SparkSession, root: str, places: Collection[str]) -> tuple[DataFrame, list[str]]:
+    """The frame that reads some files and folders, but for those that are gone, and the files that Spark lists there."""
+    if not places:
+        return spark.createDataFrame([], _BINARY_SCHEMA), []
+    name = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+    before = spark.conf.get(name)
+    if is_local(root):
+        spark.conf.set(name, _LISTING_TASKS)
+    try:
+        loaded = _load(spark, map(spark_path, places))
+    finally:
+        spark.conf.set(name, str(before))
+    if loaded is None and is_direct(root):
+        there = [place for place in places if storage_of(root).exists(place)]
+        if len(there) < len(places):
+            return _load_all(spark, root, there)
+    if loaded is None:
+        raise InputError(f"a file under input {root} {VANISHED}")
+    return loaded
 
 
 def _empty(spark: SparkSession, paths: list[str]) -> list[str]:
@@ -136,35 +196,6 @@ def _empty(spark: SparkSession, paths: list[str]) -> list[str]:
         half = len(paths) // 2
         return [*_empty(spark, paths[:half]), *_empty(spark, paths[half:])] if half else []
     return sorted({*paths} - {reported_path(row["path"]) for row in rows})
-
-
-def _dangling(root: str, selection: Selection, listed: list[str]) -> list[str]:
-    """Links that lead nowhere, which Spark's readers do not list; they leave no row, and are named for that."""
-    if not is_local(root):
-        return []
-    seen = {*listed}
-    return [file.path for file in Listing(storage_of(root), root).files(selection) if file.path not in seen]
-
-
-def _listed(spark: SparkSession, root: str, selection: Selection) -> tuple[DataFrame, list[str]]:
-    """The files under an input: with a selection those that AWS's keys lead to, or, where it has no such keys, all."""
-    patterns = aws_patterns(root, selection) if selection else []
-    loaded = [_load(spark, [spark_path(root) + _glob(pattern)]) for pattern in patterns]
-    found = [frame_and_names for frame_and_names in loaded if frame_and_names]
-    if found:
-        return reduce(DataFrame.unionByName, (frame for frame, _ in found)), [path for _, names in found for path in names]
-    everything = _load(spark, [spark_path(root)])
-    if everything is None:
-        raise _NothingFound(missing_input(root))
-    aws_keys = f"{root}/{AWS_LOGS}/" if f"/{AWS_LOGS}/" not in f"{root}/" else f"{root}/"
-    if selection and any(path.startswith(aws_keys) for path in everything[1]):
-        raise _NothingFound(nothing_found(root, selection, describe_keys(everything[1])))
-    return everything
-
-
-def _glob(pattern: Pattern) -> str:
-    """A pattern as Spark's readers take it; they list a folder after the other, and no name that is known."""
-    return "".join(f"/{names[0]}" if len(names) == 1 else f"/{{{','.join(names)}}}" for names in pattern)
 
 
 def _load(spark: SparkSession, paths: Iterable[str]) -> tuple[DataFrame, list[str]] | None:
@@ -201,7 +232,7 @@ def _listing(path: str) -> Iterator[None]:
 def why_unread(spark: SparkSession, path: str) -> str:
     """Why Spark's reader has left no row of a file that was listed: it is asked once more, for this file alone."""
     try:
-        if is_local(path):
+        if is_local(path) or unopenable(path):
             storage_of(path).open(path).close()
         spark.read.format("binaryFile").load(spark_path(path)).select(F.length("content")).collect()
     except BadFile as error:
@@ -211,13 +242,3 @@ def why_unread(spark: SparkSession, path: str) -> str:
     except SPARK_ERRORS as error:
         return f"cannot be read: {cause(error)}"
     return "could not be read the first time; run again"
-
-
-def _hidden_below(path: str, root: str) -> bool:
-    """Whether a name below the input, or that of the input itself when it is a file, is one that is left out."""
-    parts = path.removeprefix(root).strip("/").split("/") if path != root else [root.rsplit("/", 1)[-1]]
-    return any(hidden(part) for part in parts if part)
-
-
-def _what_is_there(root: str, names: list[str]) -> str:
-    return f"{some(path.removeprefix(root).strip('/') for path in names)}, and no folder {AWS_LOGS}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from fnmatch import fnmatchcase
 
 from flowspark.errors import InputError, UsageError
 
@@ -104,26 +103,27 @@ class Selection:
         """The interval's label."""
         return self.interval.label if self.interval else ALL
 
+    def sort(self, paths: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+        """The paths that are taken; and those that do not tell what is asked of them, each with what it does not tell."""
+        taken: list[str] = []
+        unclear: dict[str, str] = {}
+        for path in paths:
+            verdict = self._takes(path)
+            if verdict is True:
+                taken.append(path)
+            elif verdict:
+                unclear[path] = verdict
+        return taken, unclear
+
     def choose(self, paths: Iterable[str]) -> list[str]:
         """The paths that are taken.
 
         Raises:
             InputError: paths that do not tell what is asked of them; the first of them are named.
         """
-        taken, mute = [], []
-        for path in paths:
-            verdict = self._takes(path)
-            if verdict is True:
-                taken.append(path)
-            elif verdict:
-                mute.append(f"{path} does not tell its {verdict}")
-        if mute:
-            more = [f"… and {len(mute) - _SHOWN} more"] if len(mute) > _SHOWN else []
-            raise InputError(
-                f"{len(mute)} file(s) cannot be placed for {self}; AWS's file names tell all of it "
-                "(ACCOUNT_vpcflowlogs_REGION_fl-ID_20261122T0515Z_HASH.log.gz): give an --input of such files, or run "
-                "without the flag:\n  " + "\n  ".join([*mute[:_SHOWN], *more])
-            )
+        taken, unclear = self.sort(paths)
+        if unclear:
+            raise unplaced(self, unclear)
         return taken
 
     def _takes(self, path: str) -> bool | str:
@@ -140,6 +140,17 @@ class Selection:
                 if wanted and value not in wanted:
                     return False
         return self.interval is None or _lies_in(self.interval, path)
+
+
+def unplaced(selection: Selection, unclear: Mapping[str, str]) -> InputError:
+    """The error for files that do not tell what is asked of them; the first of them are named, with what they lack."""
+    named = [f"{path} does not tell its {what}" for path, what in unclear.items()]
+    more = [f"… and {len(named) - _SHOWN} more"] if len(named) > _SHOWN else []
+    return InputError(
+        f"{len(named)} file(s) cannot be placed for {selection}; AWS's file names tell all of it "
+        "(ACCOUNT_vpcflowlogs_REGION_fl-ID_20261122T0515Z_HASH.log.gz): give an --input of such files, or run "
+        "without the flag:\n  " + "\n  ".join([*named[:_SHOWN], *more])
+    )
 
 
 def select(interval: str | None, accounts: Sequence[str], regions: Sequence[str], flow_log_ids: Sequence[str]) -> Selection:
@@ -171,50 +182,6 @@ def _lies_in(interval: Interval, path: str) -> bool | str:
     if day is None or (day == interval.day and interval.hour and hour is None):
         return "time"
     return day == interval.day and interval.hour in (None, hour)
-
-
-Pattern = tuple[tuple[str, ...], ...]
-"""Folder by folder, the names that are looked for, with `*`, `?` and `[…]`; what the last part matches is taken whole."""
-
-
-def aws_patterns(root: str, selection: Selection) -> list[Pattern]:
-    """The patterns below a root of AWS's keys that a selection takes: plain and Hive-compatible ones, with and without an
-    organisation's id, daily and hourly. The root may hold `AWSLogs`, or lie in it, however deep.
-
-    >>> aws_patterns("s3://b/AWSLogs/1/vpcflowlogs", Selection(parse_interval("2026-11-22"), regions=("eu-west-1",)))
-    [(('eu-west-1',), ('2026',), ('11',), ('22',))]
-    """
-    _, inside, below = f"{root}/".partition(f"/{AWS_LOGS}/")
-    given = [name for name in below.split("/") if name]
-    patterns = []
-    for hive in (False, True):
-        for organisation in ([], [("o-*",)]):
-            names = [*organisation, *_levels(selection, hive=hive), *_date(selection.interval, hive=hive)]
-            if all(_matches(name, wanted) for name, wanted in zip(given, names, strict=False)):
-                patterns.append((*([] if inside else [(AWS_LOGS,)]), *names[len(given) :]))
-    return list(dict.fromkeys(patterns))
-
-
-def _matches(name: str, wanted: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in wanted)
-
-
-def _levels(selection: Selection, *, hive: bool) -> list[tuple[str, ...]]:
-    if not hive:
-        return [selection.accounts or ("[0-9]*",), ("vpcflowlogs",), selection.regions or ("*",)]
-    accounts = tuple(f"aws-account-id={account}" for account in selection.accounts or ("*",))
-    regions = tuple(f"aws-region={region}" for region in selection.regions or ("*",))
-    return [accounts, ("aws-service=vpcflowlogs", "service=vpcflowlogs"), regions]
-
-
-def _date(interval: Interval | None, *, hive: bool) -> list[tuple[str, ...]]:
-    if interval is None:
-        return []
-    parts = zip(("year", "month", "day"), interval.day.split("-"), strict=True)
-    folders: list[tuple[str, ...]] = [(f"{name}={value}",) if hive else (value,) for name, value in parts]
-    if interval.hour is not None:  # the hour's folder, or in a day's folder all files: `choose` looks at their names
-        folders.append((interval.hour, f"hour={interval.hour}", "[!h]??*", "h[!o]*"))
-    return folders
 
 
 def describe_keys(paths: Iterable[str]) -> str:

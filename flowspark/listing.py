@@ -1,24 +1,84 @@
-"""Which log files an input has for a run: all of them, or those of an interval, found by their keys; without Spark."""
+"""Which log files an input has for a run: all of them, or those of a selection, found by their keys; without Spark."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from functools import lru_cache
 
-from flowspark.errors import InputError
-from flowspark.files import LogFile, is_local
-from flowspark.keys import AWS_LOGS, Pattern, Selection, aws_patterns, describe_keys, some
-from flowspark.storage import Storage
+from flowspark.errors import CannotList, InputError
+from flowspark.files import LogFile, is_direct, is_local
+from flowspark.keys import AWS_LOGS, Selection, describe_keys, some, unplaced
+from flowspark.missing import missing_input, nothing_found
+from flowspark.search import Level, Pattern, Search, at_once, aws_patterns, search
+from flowspark.storage import Storage, storage_of
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 16  # folders that are asked for at a time: on S3 the answers take longer to come than to make
 
-Answer = TypeVar("Answer")
+@dataclass(frozen=True)
+class Found:
+    """What a listing has found for a run.
+
+    Attributes:
+        files: the log files that are taken.
+        places: what leads to these files and to no others: the files themselves, or folders of which all files are taken.
+        not_searched: the folders that were not looked into, and the files that could not be placed.
+    """
+
+    files: list[LogFile]
+    places: list[str]
+    not_searched: list[str]
+
+
+class NothingFound(Exception):
+    """Raised when an input has no file for the run. Carries the error to raise unless the run may be without files."""
+
+    def __init__(self, error: InputError, not_searched: Iterable[str] = ()) -> None:
+        self.error = error
+        self.not_searched = not_searched
+
+
+def list_input(root: str, selection: Selection) -> Found:
+    """What flowspark's own listing of an input finds for a run.
+
+    Raises:
+        InputError: as for `Listing.files`.
+        NothingFound: no file.
+    """
+    listing = Listing(storage_of(root), root)
+    found = listing.files(selection)
+    if found.files:
+        return found
+    if not listing.exists():
+        raise NothingFound(missing_input(root))
+    there = listing.what_is_there() if selection else None
+    raise NothingFound(nothing_found(root, selection, there, found.not_searched), found.not_searched)
+
+
+def own_listing(root: str, selection: Selection) -> Found | None:
+    """What flowspark's own listing finds for Spark's reader; None where only Spark can tell, with its own credentials.
+
+    Raises:
+        InputError: as for `Listing.files`.
+        NothingFound: no file.
+    """
+    if not is_direct(root):
+        return None
+    try:
+        return list_input(root, selection)
+    except CannotList as error:
+        if is_local(root):
+            raise
+        log.warning(
+            "%s; Spark lists the input instead, and leaves out keys that have an empty folder name, '.' or '..'", error
+        )
+    except NothingFound:
+        if is_local(root):
+            raise
+    return None
 
 
 class Listing:
@@ -32,53 +92,99 @@ class Listing:
     def __init__(self, storage: Storage, root: str) -> None:
         self._storage = storage
         self._root = root
-        self._levels: dict[str, tuple[list[str], list[LogFile]]] = {}
+        self._levels: dict[str, Level] = {}
+        self._nameless: list[str] = []
 
-    def files(self, selection: Selection) -> list[LogFile]:
+    def files(self, selection: Selection) -> Found:
         """The log files that a selection takes; hidden ones are left out.
 
-        An input with AWS's keys is read by them alone: only the folders that can hold files of the selection are listed,
-        whatever else lies beside them. Elsewhere every file is listed, and taken for what its name tells.
+        Below a folder `AWSLogs` only the folders that can hold files of the selection are listed. Files that were seen on
+        the way there are taken when their names tell that they belong to it. An input that holds no `AWSLogs` is listed
+        whole, and each file must tell what is asked.
 
         Raises:
             InputError: the input cannot be listed, holds something that is no file, or a name does not tell what is asked.
         """
-        if selection and self._has_aws_keys():
-            patterns = aws_patterns(self._root, selection)
-            listed = {file.path: file for pattern in patterns for file in self._expand(pattern)}
-        else:
-            listed = {file.path: file for file in self._storage.tree(self._root)}
-            if selection:
-                log.info("input %s has no %s: all its %s file(s) were listed", self._root, AWS_LOGS, f"{len(listed):,}")
-        return [listed[path] for path in selection.choose(listed)] if selection else list(listed.values())
+        if not selection:
+            files = list(self._storage.tree(self._root))
+            return Found(files, [self._root] if files else [], [])
+        searched = self._search()
+        if not searched.roots:
+            return self._without_keys(searched, selection)
+        trees: dict[str, list[LogFile]] = {}
+        for root in searched.roots:
+            for pattern in aws_patterns(root, selection):
+                trees |= self._expand(root, pattern)
+        beside = {file.path: [file] for file in self._seen()}
+        files = self._once(file for found in [*trees.values(), *beside.values()] for file in found)
+        taken, unclear = selection.sort(file.path for file in files)
+        if unclear:
+            below = {file.path for found in trees.values() for file in found}
+            if not below.isdisjoint(unclear):
+                raise unplaced(selection, {path: what for path, what in unclear.items() if path in below})
+        return _found(files, {*taken}, trees | beside, [*searched.not_searched, *self._nameless, *unclear])
+
+    def _without_keys(self, searched: Search, selection: Selection) -> Found:
+        """The files of an input in which no `AWSLogs` was found: where that is not all of it, it is listed whole."""
+        files = self._seen()
+        if searched.not_searched or self._nameless or not files:
+            files = list(self._storage.tree(self._root))
+        log.info("input %s has no %s: all its %s file(s) were listed", self._root, AWS_LOGS, f"{len(files):,}")
+        return _found(files, {*selection.choose(file.path for file in files)}, {self._root: files}, [])
 
     def exists(self) -> bool:
         """Whether the input is there at all."""
         return self._storage.exists(self._root)
 
-    def _level(self, folder: str) -> tuple[list[str], list[LogFile]]:
+    def _search(self) -> Search:
+        if aws_patterns(self._root, Selection()):
+            return Search([self._root])
+        try:
+            return search(self._root, self._level, self._storage.real)
+        except CannotList as error:
+            inside = f"{self._root}/{AWS_LOGS}"  # the credentials may be for this alone
+            if not error.denied or not any(self._level(inside)):
+                raise
+            return Search([inside], [self._root])
+
+    def _level(self, folder: str) -> Level:
         if folder not in self._levels:
-            self._levels[folder] = self._storage.level(folder)
+            names, files = self._storage.level(folder)
+            if "" in names:
+                self._nameless.append(f"{folder}//")
+            self._levels[folder] = [name for name in names if name], files
         return self._levels[folder]
 
-    def _has_aws_keys(self) -> bool:
-        """Whether the input lies in `AWSLogs`, or holds it; the rest of it is not listed for that."""
-        return f"/{AWS_LOGS}/" in f"{self._root}/" or any(self._level(f"{self._root}/{AWS_LOGS}"))
+    def _seen(self) -> list[LogFile]:
+        """The files in the folders that were listed one by one."""
+        return [file for _, files in self._levels.values() for file in files]
 
-    def _expand(self, pattern: Pattern) -> list[LogFile]:
-        """The files that a pattern leads to, and those in the folders that it leads to."""
-        folders, files = self._walk(pattern)
-        trees = _at_once(lambda folder: list(self._storage.tree(folder)), folders)
-        return [*files, *(file for tree in trees for file in tree)]
+    def _once(self, files: Iterable[LogFile]) -> list[LogFile]:
+        """The files, each once however many links lead to its folder; a file's name without links goes first."""
+        real = lru_cache(None)(self._storage.real)
+        kept: dict[str, LogFile] = {}
+        for file in files:
+            folder, _, name = file.path.rpartition("/")
+            if real(folder) == folder:
+                kept[file.path] = file
+            else:
+                kept.setdefault(f"{real(folder)}/{name}", file)
+        return list(kept.values())
 
-    def _walk(self, pattern: Pattern) -> tuple[list[str], list[LogFile]]:
+    def _expand(self, root: str, pattern: Pattern) -> dict[str, list[LogFile]]:
+        """The places that a pattern leads to, folders and files, and the files of each."""
+        folders, files = self._walk(root, pattern)
+        trees = at_once(lambda folder: list(self._storage.tree(folder)), folders)
+        return dict(zip(folders, trees, strict=True)) | {file.path: [file] for file in files}
+
+    def _walk(self, root: str, pattern: Pattern) -> tuple[list[str], list[LogFile]]:
         """The folders that a pattern leads to, and the files; a name that is known is not looked for."""
-        folders, files = [self._root], list[LogFile]()
+        folders, files = [root], list[LogFile]()
         for place, wanted in enumerate(pattern, 1):
             if not any(set(name) & set("*[") for name in wanted):
                 folders = [f"{folder}/{name}" for folder in folders for name in wanted]
                 continue
-            levels = _at_once(self._level, folders)
+            levels = at_once(self._level, folders)
             if place == len(pattern):
                 beside = (file for _, files in levels for file in files)
                 files = [file for file in beside if _matching([file.path.rsplit("/", 1)[-1]], wanted)]
@@ -91,13 +197,14 @@ class Listing:
 
     def what_is_there(self) -> str:
         """What the input holds, for a person who has found nothing in it."""
-        if not self._has_aws_keys():
+        searched = self._search()
+        if not searched.roots:
             folders, files = self._level(self._root)
             names = [*(f"{name}/" for name in folders), *(file.path.rsplit("/", 1)[-1] for file in files)]
             return f"{some(names)}, and no folder {AWS_LOGS}"
-        patterns = aws_patterns(self._root, Selection())
-        regions = [folder for pattern in patterns for folder in self._walk(pattern)[0]]
-        return describe_keys(_at_once(self._newest_day, regions)) if regions else f"no flow logs in its {AWS_LOGS}"
+        patterns = ((root, pattern) for root in searched.roots for pattern in aws_patterns(root, Selection()))
+        regions = [folder for root, pattern in patterns for folder in self._walk(root, pattern)[0]]
+        return describe_keys(at_once(self._newest_day, regions)) if regions else f"no flow logs in its {AWS_LOGS}"
 
     def _newest_day(self, region: str) -> str:
         folder = region
@@ -106,42 +213,16 @@ class Listing:
         return f"{folder}/"
 
 
-def _at_once(ask: Callable[[str], Answer], folders: Iterable[str]) -> list[Answer]:
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(ask, folders))
+def _found(
+    files: Sequence[LogFile], taken: set[str], trees: dict[str, list[LogFile]], not_searched: Sequence[str]
+) -> Found:
+    """What was found, with the shortest list of places: a folder where all of its files are taken, else these files."""
+    places = []
+    for place, below in trees.items():
+        chosen = [file.path for file in below if file.path in taken]
+        places += [place] if chosen and len(chosen) == len(below) else chosen
+    return Found([file for file in files if file.path in taken], places, list(not_searched))
 
 
 def _matching(names: list[str], wanted: tuple[str, ...]) -> list[str]:
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in wanted)]
-
-
-def missing_hint(uri: str) -> str:
-    """What may be wrong with a path or URI that leads nowhere, for a person who reads that it does not exist."""
-    if re.search(r"\$\w|\$\{|\{\{|%\(|<\w", uri):
-        return "it looks like a variable or a template that was not filled in"
-    if set(uri) & set("*?[{"):
-        return "patterns are not expanded: give the folder, or several --input"
-    if "," in uri:
-        return "a comma is part of the name: several locations are given one by one (--input may be repeated)"
-    if uri != uri.strip():
-        return "its name begins or ends with a blank: check the path"
-    return "check the path" if is_local(uri) else "check the bucket and the path"
-
-
-def missing_input(uri: str) -> InputError:
-    """The error for an input that is not there."""
-    return InputError(f"input {uri} does not exist; {missing_hint(uri)}")
-
-
-def nothing_found(uri: str, selection: Selection, there: str | None) -> InputError:
-    """The error for an input without a file for a run: what was looked for, and what is there instead."""
-    if not selection:
-        return InputError(
-            f"no log file under input {uri}: nothing is there, or only names that begin with '_' or '.', which are "
-            "skipped; give another --input, or --allow-empty if there may be none"
-        )
-    seen = f"There: {there}. " if there else ""
-    return InputError(
-        f"no log file under input {uri} for {selection}. {seen}Give another --input, interval or filter, or --allow-empty "
-        "if there may be none"
-    )

@@ -10,8 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from flowspark.errors import InputError, cause
 from flowspark.files import check_location, is_local, local_path, normal, spark_path
-from flowspark.listing import missing_hint
 from flowspark.lookup import Lookup, parse_lookup
+from flowspark.missing import missing_hint
 from flowspark.session import SPARK_ERRORS, local_frame
 
 _SCHEMA = pa.schema([("dstport", pa.int32()), ("protocol", pa.int32()), ("tag", pa.string())])

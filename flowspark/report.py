@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowspark.errors import printable
 from flowspark.layouts import repeated_fields
 from flowspark.lookup import shown_tags
+from flowspark.missing import not_searched_warning
 
 if TYPE_CHECKING:
     from flowspark.outputs import Top
@@ -72,6 +73,8 @@ def warnings(summary: dict[str, Any]) -> Iterator[str]:
     books, lookup = summary["books"], summary["lookup"]
     if summary["late_files"]:
         yield f"{len(summary['late_files']):,} file(s) are new since the last run of the interval, or have changed"
+    if summary.get("not_searched"):
+        yield not_searched_warning(summary["not_searched"])
     if books["skipdata"]:
         yield (
             f"{books['skipdata']:,} SKIPDATA record(s): AWS lost records at the source, each line stands for one or more; "

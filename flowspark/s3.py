@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from flowspark.errors import VANISHED, BadFile, InputError, one_line
-from flowspark.files import LogFile, hidden, utc_text
+from flowspark.errors import VANISHED, BadFile, CannotList, one_line
+from flowspark.files import LogFile, hidden, unopenable, utc_text
 
 _READ_AHEAD = 8 << 20  # bytes that one request to S3 brings; with none, each small read would be a request of its own
 _TRIES = 5
+_UNOPENABLE = (
+    "neither pyarrow nor Spark can open an object whose key ends in a slash, or has a folder whose name is empty, '.' or "
+    "'..'; copy the object to another key"
+)
+_DENIED = re.compile(r"ACCESS_DENIED|HTTP status 403")
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,11 @@ class S3:
         self._scheme = f"{scheme}://"
 
     def level(self, folder: str) -> tuple[list[str], list[LogFile]]:
-        infos = [info for info in self._list(folder, recursive=False) if not hidden(info.base_name)]
-        folders = sorted(info.base_name for info in infos if not info.is_file)
-        return folders, [self._file(info) for info in infos if info.is_file]
+        infos = self._list(folder, recursive=False)
+        # pyarrow shows the folder itself where keys go on with an empty name
+        names = sorted("" if info.path == self._bare(folder) else info.base_name for info in infos if not info.is_file)
+        files = [self._file(info) for info in infos if info.is_file and not hidden(info.base_name)]
+        return [name for name in names if not hidden(name)], files
 
     def tree(self, root: str) -> Iterator[LogFile]:
         infos = self._list(root, recursive=True)
@@ -63,23 +71,38 @@ class S3:
             infos = [info for info in [self._info(root)] if info.is_file and not hidden(info.base_name)]
         start = len(self._bare(root))
         infos.reverse()
+        above: list[str] = []  # keys that the present one begins with: a key comes again when one like it ends in a slash
         while infos:  # there may be a million: one goes as its file comes
             info = infos.pop()
             if info.is_file and not any(map(hidden, info.path[start:].strip("/").split("/"))):
-                yield self._file(info)
+                file = self._file(info)
+                while above and not file.path.startswith(above[-1]):
+                    above.pop()
+                yield replace(file, path=f"{file.path}/") if file.path in above else file
+                above.append(file.path)
+
+    def real(self, folder: str) -> str:
+        return folder
 
     def open(self, path: str, start: int = 0, stop: int | None = None) -> IO[bytes]:
         from pyarrow import BufferedInputStream
 
+        if unopenable(path):
+            raise BadFile(_UNOPENABLE)
         try:
             file = self._fs(path).open_input_file(self._bare(path))
             end = file.size() if stop is None else stop
             stream: IO[bytes] = BufferedInputStream(file.get_stream(start, end - start), _READ_AHEAD)
         except FileNotFoundError as error:
-            raise BadFile(VANISHED) from error
+            raise BadFile(_UNOPENABLE if self._is_folder(path) else VANISHED) from error
         except OSError as error:
             raise BadFile(f"cannot be opened: {one_line(error)}") from error
         return stream
+
+    def _is_folder(self, path: str) -> bool:
+        from pyarrow.fs import FileType
+
+        return bool(self._info(path).type == FileType.Directory)
 
     def exists(self, path: str) -> bool:
         from pyarrow.fs import FileType
@@ -126,8 +149,9 @@ def _listing(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be listed: {one_line(error)}; check the bucket, its region, and what the credentials may do"
+        raise CannotList(
+            f"{path} cannot be listed: {one_line(error)}; check the bucket, its region, and what the credentials may do",
+            denied=_DENIED.search(str(error)) is not None,
         ) from error
 
 
@@ -147,5 +171,7 @@ def _s3_filesystem(bucket: str) -> Any:
     except OSError as error:
         region = default_region()
         if region is None:
-            raise InputError(f"bucket {bucket}: its region cannot be found ({one_line(error)}); set AWS_REGION") from error
+            raise CannotList(
+                f"bucket {bucket}: its region cannot be found ({one_line(error)}); set AWS_REGION", denied=False
+            ) from error
     return S3FileSystem(region=region, **options)

@@ -31,6 +31,7 @@ from flowspark.files import LogFile
 from flowspark.find import LogFiles, find_files
 from flowspark.keys import select
 from flowspark.layouts import Layout, parse_layout
+from flowspark.missing import not_searched_warning
 from flowspark.session import local_frame
 from flowspark.splits import pack, pieces, ranges, too_large
 
@@ -172,6 +173,8 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
 
     selection = select(interval, accounts, regions, flow_log_ids)
     found = find_files(spark, [inputs] if isinstance(inputs, str) else inputs, reader, selection)
+    if found.not_searched:
+        log.warning("%s", not_searched_warning(found.not_searched))
     return _map_files(spark, found, given, decode, arrow_schema(names))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
 import stat
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
 
-from flowspark.errors import VANISHED, BadFile, InputError
+from flowspark.errors import VANISHED, BadFile, CannotList, InputError
 from flowspark.files import LogFile, hidden, is_local, utc_text
 from flowspark.s3 import S3
 
@@ -24,16 +26,24 @@ class Storage(Protocol):
     def level(self, folder: str) -> tuple[list[str], list[LogFile]]:
         """The names of the folders in a folder, and its files, hidden ones left out; none where it does not exist.
 
+        An empty name stands for keys that have an empty name there; what is below it cannot be listed.
+
         Raises:
-            InputError: it cannot be listed, or holds something that is no file.
+            CannotList: it cannot be listed.
+            InputError: it holds something that is no file.
         """
 
     def tree(self, root: str) -> Iterator[LogFile]:
         """A file itself, or all files below a folder, hidden ones left out; none where it does not exist.
 
+        Links are followed, and each real folder is listed once, under its own name where it has one below the root.
+
         Raises:
             InputError: as for `level`.
         """
+
+    def real(self, folder: str) -> str:
+        """A folder's name without links."""
 
     def open(self, path: str, start: int = 0, stop: int | None = None) -> IO[bytes]:
         """A file's bytes, or those from one position to another.
@@ -75,24 +85,35 @@ class Local:
         except (FileNotFoundError, NotADirectoryError):
             return [], []
         except OSError as error:
-            raise InputError(f"folder {folder} cannot be listed: {error.strerror}") from error
+            denied = error.errno in (errno.EACCES, errno.EPERM)
+            raise CannotList(f"folder {folder} cannot be listed: {error.strerror}", denied=denied) from error
         files = [_describe(f"{folder.rstrip('/')}/{name}") for name, is_folder in seen if not is_folder]
         return [name for name, is_folder in seen if is_folder], files
 
     def tree(self, root: str) -> Iterator[LogFile]:
-        if Path(root).is_dir():
-            yield from self._below(root, frozenset())
-        elif os.path.lexists(root) and not hidden(Path(root).name):
-            yield _describe(root)
-
-    def _below(self, folder: str, above: frozenset[str]) -> Iterator[LogFile]:
-        real = os.path.realpath(folder)
-        if real in above:  # a link back to a folder above would never end
+        if not Path(root).is_dir():
+            if os.path.lexists(root) and not hidden(Path(root).name):
+                yield _describe(root)
             return
-        folders, files = self.level(folder)
-        yield from files
-        for name in folders:
-            yield from self._below(f"{folder.rstrip('/')}/{name}", above | {real})
+        seen: set[str] = set()
+        folders, links = [root], list[str]()
+        while folders or links:
+            folder = folders.pop() if folders else heappop(links)  # links last: a file keeps its real name
+            real = self.real(folder)
+            if real in seen:
+                continue
+            seen.add(real)
+            names, files = self.level(folder)
+            yield from files
+            for name in names:
+                path = f"{folder.rstrip('/')}/{name}"
+                if Path(path).is_symlink():
+                    heappush(links, path)
+                else:
+                    folders.append(path)
+
+    def real(self, folder: str) -> str:
+        return os.path.realpath(folder)
 
     def open(self, path: str, start: int = 0, stop: int | None = None) -> IO[bytes]:
         try:

@@ -151,7 +151,7 @@ def test_a_listing_of_more_than_a_page_is_complete(spark, bucket):
     assert pipeline.find_files(spark, [bucket.uri("logs")], "spark").files == direct
 
 
-def test_the_listing_asks_for_the_folders_of_the_interval_alone(spark, bucket, proxy):
+def test_below_awslogs_the_listing_asks_for_the_folders_of_the_interval_alone(spark, bucket, proxy):
     accounts, regions = [f"{n:012}" for n in range(3)], ["eu-west-1", "us-east-1"]
     for account in accounts:
         for region in regions:
@@ -164,12 +164,11 @@ def test_the_listing_asks_for_the_folders_of_the_interval_alone(spark, bucket, p
         return sorted(f"{r.operation} {r.place}" for r in proxy.requests if r.place.startswith("logs"))
 
     before = requests()
-    for n in range(1200):
-        bucket.put(f"logs/other-{n}/x.parquet")
+    # one for the input, one for the accounts, one an account for its regions, one a region for its day
+    assert len(before) == 1 + 1 + len(accounts) + len(accounts) * len(regions)
     bucket.put("logs/AWSLogs/000000000000/CloudTrail/x")
+    bucket.put("logs/AWSLogs/000000000000/vpcflowlogs/eu-west-1/2025/11/22/x.log")
     assert requests() == before
-    # one for the accounts, one an account for its regions, one a region for its day
-    assert len(before) == 1 + len(accounts) + len(accounts) * len(regions)
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -23,8 +23,8 @@ from flowspark.files import (
     utc_text,
 )
 from flowspark.find import EVERYTHING, find_files
-from flowspark.listing import nothing_found
 from flowspark.lookup_table import read_lookup
+from flowspark.missing import nothing_found
 
 
 def write(path: Path, content: bytes = b"") -> Path:
@@ -421,6 +421,32 @@ def test_a_link_back_to_a_folder_above_ends(tmp_path):
     (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
     (tmp_path / "a" / "here").symlink_to(".")
     assert listed(tmp_path, tmp_path) == ["a/b/c.log"]
+
+
+def test_links_that_fan_out_list_each_real_folder_once(tmp_path):
+    """25 levels with two links each to the next: 2^25 ways to the bottom."""
+    for level in range(26):
+        write(tmp_path / "logs" / f"{level:02}" / f"{level:02}.log", b"x")
+    for level in range(25):
+        for name in ("a", "b"):
+            (tmp_path / "logs" / f"{level:02}" / name).symlink_to(tmp_path / "logs" / f"{level + 1:02}")
+    expected = [f"{level:02}/{level:02}.log" for level in range(26)]
+    assert listed(tmp_path / "logs", tmp_path / "logs") == expected
+    # seen from the top folder alone, the others are reached by the first of the links
+    assert listed(tmp_path / "logs" / "00", tmp_path / "logs" / "00") == sorted(
+        "a/" * level + f"{level:02}.log" for level in range(26)
+    )
+
+
+def test_a_file_keeps_its_real_name_where_it_has_one_below_the_input(tmp_path):
+    write(tmp_path / "logs" / "z" / "real" / "a.log", b"1")
+    (tmp_path / "logs" / "a-link").symlink_to(tmp_path / "logs" / "z")
+    (tmp_path / "logs" / "b-link").symlink_to(tmp_path / "logs" / "z" / "real")
+    write(tmp_path / "outside" / "b.log", b"2")
+    for name in ("2nd", "1st"):
+        (tmp_path / "logs" / name).symlink_to(tmp_path / "outside")
+    assert listed(tmp_path / "logs", tmp_path / "logs") == ["1st/b.log", "z/real/a.log"]
+    assert listed(tmp_path / "logs" / "a-link", tmp_path / "logs") == ["a-link/real/a.log"]
 
 
 def test_a_link_to_nothing_is_listed_for_the_reader_to_name(tmp_path):

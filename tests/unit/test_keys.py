@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from flowspark.errors import InputError, UsageError
+from flowspark.errors import CannotList, InputError, UsageError
 from flowspark.files import LogFile
 from flowspark.keys import Interval, KeyFacts, Selection, describe_keys, key_facts, parse_interval, select
 from flowspark.listing import Listing
+from flowspark.missing import shortened
+from flowspark.search import MOST_FOLDERS
 from flowspark.storage import Local
 
 NAME = "{account}_vpcflowlogs_{region}_{flow_log}_{time}_{hash}.log.gz"
@@ -184,7 +188,7 @@ def put(folder: Path, *keys: str) -> None:
 
 
 def found(root: Path | str, selection: Selection, storage: Local | None = None) -> list[str]:
-    return sorted(file.path for file in Listing(storage or Local(), str(root)).files(selection))
+    return sorted(file.path for file in Listing(storage or Local(), str(root)).files(selection).files)
 
 
 @pytest.mark.parametrize("inside", range(9))
@@ -247,7 +251,7 @@ def test_pruning_finds_what_a_search_of_everything_finds(tmp_path):
         assert found(tmp_path, selection) == selection.choose(everything)
 
 
-def test_only_the_folders_of_the_interval_are_asked_for(tmp_path):
+def test_below_awslogs_only_the_folders_of_the_interval_are_asked_for(tmp_path):
     accounts, regions = [f"{n:012}" for n in range(4)], ["eu-west-1", "us-east-1", "us-west-2"]
     for account in accounts:
         for region in regions:
@@ -255,20 +259,143 @@ def test_only_the_folders_of_the_interval_are_asked_for(tmp_path):
                 put(tmp_path, key(NOON - timedelta(days=day), account=account, region=region))
     before = Counted()
     assert len(found(tmp_path, Selection(parse_interval("2026-11-22")), before)) == 12
-    put(
-        tmp_path,
-        *(f"other-{n}/part-{n}.parquet" for n in range(500)),
-        "AWSLogs/elb/x.log",
-        "AWSLogs/000000000000/CloudTrail/x",
-    )
+    # the input, AWSLogs for its accounts, an account for its regions, a region for its day
+    assert len(set(before.asked)) == 1 + 1 + len(accounts) + len(accounts) * len(regions)
+    put(tmp_path, "AWSLogs/elb/x.log", "AWSLogs/000000000000/CloudTrail/x", "AWSLogs/1/vpcflowlogs/y/2025/01/01/z")
     after = Counted()
     assert len(found(tmp_path, Selection(parse_interval("2026-11-22")), after)) == 12
-    assert sorted(before.asked) == sorted(after.asked)
-    assert len(set(before.asked)) == 1 + len(accounts) + len(accounts) * len(regions)
+    new = {*after.asked} - {*before.asked}
+    below = f"{tmp_path}/AWSLogs"
+    assert new == {f"{below}/elb", f"{below}/1/vpcflowlogs", f"{below}/1/vpcflowlogs/y/2026/11/22"}
     filtered = Counted()
     one = Selection(parse_interval("2026-11-22"), accounts=(accounts[1],), regions=(regions[0],))
     assert len(found(tmp_path, one, filtered)) == 1
     assert not any(accounts[2] in folder for folder in filtered.asked)
+
+
+DAY = Selection(parse_interval("2026-11-22"))
+
+
+def listing_of(root: Path, selection: Selection, storage: Local | None = None) -> tuple[list[str], list[str]]:
+    """The files found and what was not searched, both relative to the input, sorted."""
+    result = Listing(storage or Local(), str(root)).files(selection)
+    relative = [[os.path.relpath(path, root) for path in paths] for paths in
+                ([file.path for file in result.files], result.not_searched)]  # fmt: skip
+    return sorted(relative[0]), sorted(relative[1])
+
+
+@pytest.mark.parametrize("prefixes", [["", "team-a/"], ["team-a/", "team-b/"], ["a/b/c/d/", "a/b/"], ["AWSLogs/old/", ""]])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_selection_takes_its_files_below_every_prefix(tmp_path, prefixes, layout):
+    wanted = [prefix + key(NOON, account=f"{n:012}", **LAYOUTS[layout]) for n, prefix in enumerate(prefixes)]
+    others = [
+        prefix + key(NOON + timedelta(days=days), account=f"{n:012}", **LAYOUTS[layout])
+        for n, prefix in enumerate(prefixes)
+        for days in (-1, 1)
+    ]
+    put(tmp_path, *wanted, *others)
+    assert listing_of(tmp_path, DAY) == (sorted(wanted), [])
+    for n in range(len(prefixes)):
+        assert len(listing_of(tmp_path, Selection(accounts=(f"{n:012}",)))[0]) == 3
+    by_region = Selection(regions=("eu-west-1",))
+    assert len(listing_of(tmp_path, by_region)[0]) == 3 * len(wanted)
+
+
+def test_an_input_below_a_folder_awslogs_that_is_none_of_aws_is_searched_too(tmp_path):
+    put(tmp_path, f"AWSLogs/archive/team-a/{key(NOON)}", f"AWSLogs/archive/{key(NOON, account='1')}")
+    assert len(listing_of(tmp_path / "AWSLogs" / "archive", DAY)[0]) == 2
+
+
+def test_files_beside_awslogs_are_taken_when_their_names_tell_and_reported_when_not(tmp_path):
+    name = Path(key(NOON)).name
+    put(tmp_path, key(NOON), f"copied/{name.replace('123456789010', '000000000001')}", "copied/x_20261121T1205Z_.log")
+    put(tmp_path, "README.txt", "reports/deep/flows.csv", "AWSLogs/note.txt", ".hidden", "_old/y.log")
+    files, not_searched = listing_of(tmp_path, DAY)
+    assert files == sorted([key(NOON), f"copied/{name.replace('123456789010', '000000000001')}"])
+    assert not_searched == ["AWSLogs/note.txt", "README.txt", "reports/deep/flows.csv"]
+
+
+def test_the_search_ends_at_its_bound_and_tells_what_it_has_not_looked_at(tmp_path):
+    put(tmp_path, key(NOON), f"team-0000/{key(NOON, account='1')}", f"team-1100/{key(NOON, account='2')}")
+    put(tmp_path, *(f"team-{n:04}/x_20261122T1205Z_.log" for n in range(1, 1100)))
+    storage = Counted()
+    files, not_searched = listing_of(tmp_path, DAY, storage)
+    # 1,000 listings: the input itself and 999 of its folders but AWSLogs, of which one has no file but an AWSLogs
+    assert len([folder for folder in storage.asked if "AWSLogs" not in folder]) == MOST_FOLDERS
+    assert len(files) == 2 + 998
+    assert not_searched == [f"team-{n:04}" for n in range(999, 1101)]
+
+
+def test_an_input_without_awslogs_is_listed_whole_whatever_its_size(tmp_path):
+    put(tmp_path, *(f"{n}/deep/x_20261122T1205Z_.log" for n in range(600)))
+    files, not_searched = listing_of(tmp_path, DAY)
+    assert (len(files), not_searched) == (600, [])
+
+
+def test_what_the_search_finds_is_what_a_listing_of_everything_finds(tmp_path):
+    chance = random.Random(7)
+    start = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
+    names = [
+        "".join(chance.choice(["a/", "b/", "c/"]) for _ in range(chance.randrange(4)))
+        + key(
+            start + timedelta(minutes=chance.randrange(0, 2000)),
+            account=f"{n:012}",
+            **chance.choice(list(LAYOUTS.values())),
+        )
+        for n in range(120)
+    ]
+    put(tmp_path, *names, *("a/" + name.rsplit("/", 1)[-1].replace("_fl-", "_fl-x") for name in names[::3]))
+    everything = found(tmp_path, Selection())
+    assert len(everything) == 160
+    days = [Selection(parse_interval(f"2026-11-{day}")) for day in (21, 22, 23)]
+    assert sorted(path for day in days for path in found(tmp_path, day)) == everything
+
+
+def test_a_folder_that_may_not_be_listed_is_told_and_ends_no_search(tmp_path):
+    class Closed(Local):
+        def level(self, folder):
+            if folder.endswith("/secret"):
+                raise CannotList(f"folder {folder} cannot be listed: Permission denied", denied=True)
+            return super().level(folder)
+
+    put(tmp_path, key(NOON), "secret/x_20261122T1205Z_.log")
+    assert listing_of(tmp_path, DAY, Closed()) == ([key(NOON)], ["secret"])
+
+
+def test_where_only_awslogs_may_be_listed_it_is_read_and_the_rest_is_told(tmp_path):
+    class Closed(Local):
+        def level(self, folder):
+            if folder == str(tmp_path):
+                raise CannotList(f"folder {folder} cannot be listed: Permission denied", denied=True)
+            return super().level(folder)
+
+    put(tmp_path, key(NOON), "other/x.log")
+    assert listing_of(tmp_path, DAY, Closed()) == ([key(NOON)], ["."])
+    shutil.rmtree(tmp_path / "AWSLogs")
+    with pytest.raises(InputError, match="cannot be listed: Permission denied"):
+        listing_of(tmp_path, DAY, Closed())
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["latest", "AWSLogs/000000000007", "AWSLogs/123456789010/vpcflowlogs/zz-west-9", "team-a/AWSLogs", "aaa"],
+)
+def test_days_add_up_to_the_whole_where_links_lead_to_the_same_folders(tmp_path, link):
+    put(tmp_path, *(key(NOON + timedelta(days=days)) for days in (-1, 0, 1)), f"other/{key(NOON, account='000000000001')}")
+    target = {
+        "latest": "AWSLogs/123456789010/vpcflowlogs/eu-west-1/2026/11/22",
+        "AWSLogs/000000000007": "other/AWSLogs/000000000001",
+        "AWSLogs/123456789010/vpcflowlogs/zz-west-9": "AWSLogs/123456789010/vpcflowlogs/eu-west-1",
+        "team-a/AWSLogs": "AWSLogs",
+        "aaa": ".",
+    }[link]
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / target)
+    everything = found(tmp_path, Selection())
+    assert len(everything) == 4
+    assert not [path for path in everything if f"/{link}/" in path]  # real names go first
+    days = [Selection(parse_interval(f"2026-11-{day}")) for day in (21, 22, 23)]
+    assert sorted(path for day in days for path in found(tmp_path, day)) == everything
 
 
 def test_an_hour_of_a_daily_folder_lists_the_day_once(tmp_path):
@@ -309,6 +436,12 @@ def test_what_is_there_is_told_to_who_finds_nothing(tmp_path):
     assert Listing(Local(), f"{tmp_path}/none").what_is_there() == "nothing, and no folder AWSLogs"
     put(tmp_path / "trail", "AWSLogs/1/CloudTrail/x.log")
     assert Listing(Local(), f"{tmp_path}/trail").what_is_there() == "no flow logs in its AWSLogs"
+
+
+def test_of_very_much_that_was_not_searched_a_thousand_entries_are_kept():
+    names = [f"/logs/{n:04}" for n in range(1234)]
+    assert shortened(names[:1000][::-1]) == tuple(names[:1000])
+    assert shortened(names) == (*names[:1000], "… and 234 more")
 
 
 def test_few_of_many_are_named():

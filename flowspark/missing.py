@@ -1,0 +1,63 @@
+"""What a person reads when an input is not there, has no file for a run, or was not searched to its end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from flowspark.errors import InputError
+from flowspark.files import is_local
+from flowspark.keys import Selection, some
+
+_MOST_ENTRIES = 1_000  # that a summary lists of what was not searched
+_SHOWN = 5
+
+
+def missing_hint(uri: str) -> str:
+    """What may be wrong with a path or URI that leads nowhere, for a person who reads that it does not exist."""
+    if re.search(r"\$\w|\$\{|\{\{|%\(|<\w", uri):
+        return "it looks like a variable or a template that was not filled in"
+    if set(uri) & set("*?[{"):
+        return "patterns are not expanded: give the folder, or several --input"
+    if "," in uri:
+        return "a comma is part of the name: several locations are given one by one (--input may be repeated)"
+    if uri != uri.strip():
+        return "its name begins or ends with a blank: check the path"
+    return "check the path" if is_local(uri) else "check the bucket and the path"
+
+
+def missing_input(uri: str) -> InputError:
+    """The error for an input that is not there."""
+    return InputError(f"input {uri} does not exist; {missing_hint(uri)}")
+
+
+def nothing_found(uri: str, selection: Selection, there: str | None, not_searched: Sequence[str] = ()) -> InputError:
+    """The error for an input without a file for a run: what was looked for, and what is there instead."""
+    if not selection:
+        return InputError(
+            f"no log file under input {uri}: nothing is there, or only names that begin with '_' or '.', which are "
+            "skipped; give another --input, or --allow-empty if there may be none"
+        )
+    seen = f"There: {there}. " if there else ""
+    if not_searched:
+        seen += f"Not searched: {some(not_searched)}. "
+    return InputError(
+        f"no log file under input {uri} for {selection}. {seen}Give another --input, interval or filter, or --allow-empty "
+        "if there may be none"
+    )
+
+
+def shortened(not_searched: Iterable[str]) -> tuple[str, ...]:
+    """What was not searched, sorted; of more than a thousand entries the first, and how many more there are."""
+    entries = sorted(not_searched)
+    more = len(entries) - _MOST_ENTRIES
+    return (*entries[:_MOST_ENTRIES], f"… and {more:,} more") if more > 0 else tuple(entries)
+
+
+def not_searched_warning(not_searched: Sequence[str]) -> str:
+    """The sentence for a person about what was not searched."""
+    first = ", ".join(not_searched[:_SHOWN])
+    return (
+        f"files of the run may be missing: folders that were not searched, or files whose names do not tell what the run "
+        f"asks for; the first: {first}; give those that matter as an --input of their own"
+    )

@@ -1,0 +1,89 @@
+"""What Spark's own listing finds under an input, for storage that flowspark itself cannot list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import DataFrame
+
+from flowspark.files import hidden, spark_path
+from flowspark.keys import AWS_LOGS, Selection, describe_keys, some
+from flowspark.search import Pattern, aws_patterns
+
+Load = Callable[[list[str]], tuple[DataFrame, list[str]] | None]
+"""The frame that reads some paths or patterns, and the files that it lists; None when one of them leads nowhere."""
+
+
+@dataclass(frozen=True)
+class SparkFound:
+    """What Spark lists for a run.
+
+    Attributes:
+        frame: reads all files that Spark has listed.
+        listed: these files.
+        taken: those of them that the run takes.
+        not_searched: what was not looked at, and the files that could not be placed.
+    """
+
+    frame: DataFrame
+    listed: list[str]
+    taken: list[str]
+    not_searched: list[str]
+
+
+def list_with_spark(load: Load, root: str, selection: Selection) -> SparkFound | None:
+    """The files under an input that a selection takes; None when the input does not exist.
+
+    AWS's keys are looked for in the input and one folder below it, for Spark takes patterns and cannot search. Where
+    neither has any for the selection, the input is listed whole.
+
+    Raises:
+        InputError: the input cannot be listed, or a name does not tell what is asked.
+    """
+    inside = bool(aws_patterns(root, Selection()))
+    places = [root] if inside else [f"{root}/{AWS_LOGS}", f"{root}/*/{AWS_LOGS}"]
+    globs = [
+        spark_path(root) + place.removeprefix(root) + _glob(pattern)
+        for place in places
+        for pattern in aws_patterns(place, selection)
+        if selection
+    ]
+    loaded = [found for glob in globs if (found := load([glob]))]
+    if loaded:
+        frame = reduce(DataFrame.unionByName, (frame for frame, _ in loaded))
+        listed = [path for _, names in loaded for path in names]
+        beyond = [] if inside else [f"{root}, outside of {places[0]} and {places[1]}"]
+        return SparkFound(frame, listed, selection.choose(_shown(listed, root)), beyond)
+    everything = load([spark_path(root)])
+    if everything is None:
+        return None
+    frame, listed = everything
+    shown = _shown(listed, root)
+    if any(f"/{AWS_LOGS}/" in path.removeprefix(root) for path in shown):
+        taken, unclear = selection.sort(shown)
+        return SparkFound(frame, listed, taken, list(unclear))
+    return SparkFound(frame, listed, selection.choose(shown), [])
+
+
+def what_spark_sees(root: str, listed: list[str]) -> str:
+    """What an input holds, for a person who has found nothing in it."""
+    if any(f"/{AWS_LOGS}/" in path for path in listed):
+        return describe_keys(listed)
+    return f"{some(path.removeprefix(root).strip('/') for path in listed)}, and no folder {AWS_LOGS}"
+
+
+def _glob(pattern: Pattern) -> str:
+    """A pattern as Spark's readers take it; they list a folder after the other, and no name that is known."""
+    return "".join(f"/{names[0]}" if len(names) == 1 else f"/{{{','.join(names)}}}" for names in pattern)
+
+
+def _shown(listed: list[str], root: str) -> list[str]:
+    """The listed files without those that a name below the input hides, or its own when it is a file."""
+
+    def is_hidden(path: str) -> bool:
+        parts = path.removeprefix(root).strip("/").split("/") if path != root else [root.rsplit("/", 1)[-1]]
+        return any(hidden(part) for part in parts if part)
+
+    return [path for path in listed if not is_hidden(path)]
