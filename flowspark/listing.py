@@ -162,13 +162,14 @@ class Listing:
     def _once(self, files: Iterable[LogFile]) -> list[LogFile]:
         """The files, each once however many links lead to its folder; a file's name without links goes first."""
         real = lru_cache(None)(self._storage.real)
+        top, start = real(self._root), len(self._root)
         kept: dict[str, LogFile] = {}
         for file in files:
             folder, _, name = file.path.rpartition("/")
-            if real(folder) == folder:
+            if real(folder) == top + folder[start:]:
                 kept[file.path] = file
             else:
-                kept.setdefault(f"{real(folder)}/{name}", file)
+                kept.setdefault(self._root + real(folder).removeprefix(top) + f"/{name}", file)
         return list(kept.values())
 
     def _expand(self, root: str, pattern: Pattern) -> dict[str, list[LogFile]]:

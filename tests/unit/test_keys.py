@@ -396,6 +396,10 @@ def test_days_add_up_to_the_whole_where_links_lead_to_the_same_folders(tmp_path,
     assert not [path for path in everything if f"/{link}/" in path]  # real names go first
     days = [Selection(parse_interval(f"2026-11-{day}")) for day in (21, 22, 23)]
     assert sorted(path for day in days for path in found(tmp_path, day)) == everything
+    (tmp_path.parent / f"{tmp_path.name}-link").symlink_to(tmp_path)
+    relative = [os.path.relpath(path, tmp_path) for path in everything]
+    root = f"{tmp_path}-link"
+    assert sorted(path for day in days for path in found(root, day)) == [f"{root}/{path}" for path in relative]
 
 
 def test_an_hour_of_a_daily_folder_lists_the_day_once(tmp_path):
