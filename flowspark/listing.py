@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from itertools import chain
 
 from flowspark.errors import CannotList, InputError
 from flowspark.files import LogFile, is_direct, is_local
@@ -106,31 +107,38 @@ class Listing:
             InputError: the input cannot be listed, holds something that is no file, or a name does not tell what is asked.
         """
         if not selection:
-            files = list(self._storage.tree(self._root))
+            files = self._tree(self._root)
             return Found(files, [self._root] if files else [], [])
         searched = self._search()
         if not searched.roots:
             return self._without_keys(searched, selection)
         trees: dict[str, list[LogFile]] = {}
+        beside: list[LogFile] = []
         for root in searched.roots:
             for pattern in aws_patterns(root, selection):
-                trees |= self._expand(root, pattern)
-        beside = {file.path: [file] for file in self._seen()}
-        files = self._once(file for found in [*trees.values(), *beside.values()] for file in found)
-        taken, unclear = selection.sort(file.path for file in files)
+                folders, files = self._walk(root, pattern)
+                trees.update(zip(folders, at_once(self._tree, folders), strict=True))
+                beside += files
+        seen = self._seen()
+        files = self._once(chain(*trees.values(), seen))
+        paths, unclear = selection.sort(file.path for file in files)
         if unclear:
-            below = {file.path for found in trees.values() for file in found}
+            below = {file.path for file in chain(*trees.values(), beside)}
             if not below.isdisjoint(unclear):
                 raise unplaced(selection, {path: what for path, what in unclear.items() if path in below})
-        return _found(files, {*taken}, trees | beside, [*searched.not_searched, *self._nameless, *unclear])
+        taken = {*paths}
+        places = [*_places(trees, taken), *(file.path for file in seen if file.path in taken)]
+        not_searched = [*searched.not_searched, *self._nameless, *unclear]
+        return Found([file for file in files if file.path in taken], places, not_searched)
 
     def _without_keys(self, searched: Search, selection: Selection) -> Found:
         """The files of an input in which no `AWSLogs` was found: where that is not all of it, it is listed whole."""
         files = self._seen()
         if searched.not_searched or self._nameless or not files:
-            files = list(self._storage.tree(self._root))
+            files = self._tree(self._root)
         log.info("input %s has no %s: all its %s file(s) were listed", self._root, AWS_LOGS, f"{len(files):,}")
-        return _found(files, {*selection.choose(file.path for file in files)}, {self._root: files}, [])
+        taken = {*selection.choose(file.path for file in files)}
+        return Found([file for file in files if file.path in taken], [*_places({self._root: files}, taken)], [])
 
     def exists(self) -> bool:
         """Whether the input is there at all."""
@@ -172,11 +180,8 @@ class Listing:
                 kept.setdefault(self._root + real(folder).removeprefix(top) + f"/{name}", file)
         return list(kept.values())
 
-    def _expand(self, root: str, pattern: Pattern) -> dict[str, list[LogFile]]:
-        """The places that a pattern leads to, folders and files, and the files of each."""
-        folders, files = self._walk(root, pattern)
-        trees = at_once(lambda folder: list(self._storage.tree(folder)), folders)
-        return dict(zip(folders, trees, strict=True)) | {file.path: [file] for file in files}
+    def _tree(self, folder: str) -> list[LogFile]:
+        return list(self._storage.tree(folder))
 
     def _walk(self, root: str, pattern: Pattern) -> tuple[list[str], list[LogFile]]:
         """The folders that a pattern leads to, and the files; a name that is known is not looked for."""
@@ -214,15 +219,11 @@ class Listing:
         return f"{folder}/"
 
 
-def _found(
-    files: Sequence[LogFile], taken: set[str], trees: dict[str, list[LogFile]], not_searched: Sequence[str]
-) -> Found:
-    """What was found, with the shortest list of places: a folder where all of its files are taken, else these files."""
-    places = []
-    for place, below in trees.items():
-        chosen = [file.path for file in below if file.path in taken]
-        places += [place] if chosen and len(chosen) == len(below) else chosen
-    return Found([file for file in files if file.path in taken], places, list(not_searched))
+def _places(trees: Mapping[str, Sequence[LogFile]], taken: Set[str]) -> Iterator[str]:
+    """The shortest list of what leads to the taken files of some folders: a folder itself where all of its files are."""
+    for folder, files in trees.items():
+        chosen = [file.path for file in files if file.path in taken]
+        yield from [folder] if chosen and len(chosen) == len(files) else chosen
 
 
 def _matching(names: list[str], wanted: tuple[str, ...]) -> list[str]:

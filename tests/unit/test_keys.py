@@ -15,6 +15,7 @@ from flowspark.files import LogFile
 from flowspark.keys import Interval, KeyFacts, Selection, describe_keys, key_facts, parse_interval, select
 from flowspark.listing import Listing
 from flowspark.missing import shortened
+from flowspark.report import warnings
 from flowspark.search import MOST_FOLDERS
 from flowspark.storage import Local
 
@@ -446,6 +447,18 @@ def test_of_very_much_that_was_not_searched_a_thousand_entries_are_kept():
     names = [f"/logs/{n:04}" for n in range(1234)]
     assert shortened(names[:1000][::-1]) == tuple(names[:1000])
     assert shortened(names) == (*names[:1000], "… and 234 more")
+
+
+def test_what_was_not_searched_is_a_warning_of_the_report():
+    summary = {"late_files": [], "books": {"skipdata": 0, "rejected": 0}, "bad_files": [], "unknown_fields": [],
+               "flows_without_ports": 0, "lookup": {"mappings": 1, "conflicts": []}}  # fmt: skip
+    assert list(warnings(summary)) == list(warnings(summary | {"not_searched": []})) == []
+    (message,) = warnings(summary | {"not_searched": [f"/logs/{n}" for n in range(7)]})
+    assert message == (
+        "files of the run may be missing: folders that were not searched, or files whose names do not tell what the run "
+        "asks for; the first: /logs/0, /logs/1, /logs/2, /logs/3, /logs/4; give those that matter as an --input of their "
+        "own"
+    )
 
 
 def test_few_of_many_are_named():
