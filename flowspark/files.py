@@ -50,6 +50,14 @@ class LogFile:
     piece: Piece | None = None
 
 
+class Level(NamedTuple):
+    """What a folder holds: its folders' names, its files, and whether keys go on there with an empty name."""
+
+    folders: list[str]
+    files: list[LogFile]
+    nameless: bool = False
+
+
 @lru_cache(1 << 17)  # the seconds of a day: a million files share their texts
 def utc_text(seconds: int) -> str:
     """Seconds since 1970 in ISO 8601.
@@ -182,18 +190,11 @@ def _s3_faults(uri: str) -> Iterator[str]:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", bucket):
         yield f"names a bucket, '{bucket}', that cannot exist; fill in its variable or template, or correct the name"
     if unopenable(uri.rstrip("/")):
-        yield (
-            "has a folder whose name is empty, '.' or '..', which neither Spark nor pyarrow can open; "
-            "correct the URI, or copy the objects to other keys"
-        )
+        yield "has a folder whose name is empty, '.' or '..', which neither Spark nor pyarrow can open; correct the URI"
 
 
 def _web_hint(url: str) -> str:
-    """Which S3 URI names the object of a web address, as far as the address tells.
-
-    >>> _web_hint("https://my-bucket.s3.eu-west-1.amazonaws.com/logs/a%20b.log?versionId=1")
-    'write s3://my-bucket/logs/a b.log'
-    """
+    """Which S3 URI names the object of a web address, as far as the address tells."""
     host, _, path = re.sub(r"[?#].*", "", url, flags=re.DOTALL).split("//", 1)[-1].partition("/")
     match = re.fullmatch(r"(?:(.+)\.)?s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?(?::\d+)?", host)
     if not match:

@@ -10,10 +10,10 @@ from functools import lru_cache
 from itertools import chain
 
 from flowspark.errors import CannotList, InputError
-from flowspark.files import LogFile, is_direct, is_local
+from flowspark.files import Level, LogFile, is_direct, is_local
 from flowspark.keys import AWS_LOGS, Selection, describe_keys, some, unplaced
 from flowspark.missing import missing_input, nothing_found
-from flowspark.search import Level, Pattern, Search, at_once, aws_patterns, search
+from flowspark.search import Pattern, Search, at_once, aws_patterns, search
 from flowspark.storage import Storage, storage_of
 
 log = logging.getLogger(__name__)
@@ -151,21 +151,20 @@ class Listing:
             return search(self._root, self._level, self._storage.real)
         except CannotList as error:
             inside = f"{self._root}/{AWS_LOGS}"  # the credentials may be for this alone
-            if not error.denied or not any(self._level(inside)):
+            if not error.denied or not any(self._level(inside)[:2]):
                 raise
             return Search([inside], [self._root])
 
     def _level(self, folder: str) -> Level:
         if folder not in self._levels:
-            names, files = self._storage.level(folder)
-            if "" in names:
+            self._levels[folder] = level = self._storage.level(folder)
+            if level.nameless:
                 self._nameless.append(f"{folder}//")
-            self._levels[folder] = [name for name in names if name], files
         return self._levels[folder]
 
     def _seen(self) -> list[LogFile]:
         """The files in the folders that were listed one by one."""
-        return [file for _, files in self._levels.values() for file in files]
+        return [file for level in self._levels.values() for file in level.files]
 
     def _once(self, files: Iterable[LogFile]) -> list[LogFile]:
         """The files, each once however many links lead to its folder; a file's name without links goes first."""
@@ -192,12 +191,12 @@ class Listing:
                 continue
             levels = at_once(self._level, folders)
             if place == len(pattern):
-                beside = (file for _, files in levels for file in files)
+                beside = (file for level in levels for file in level.files)
                 files = [file for file in beside if _matching([file.path.rsplit("/", 1)[-1]], wanted)]
             folders = [
                 f"{folder}/{name}"
-                for folder, (names, _) in zip(folders, levels, strict=True)
-                for name in _matching(names, wanted)
+                for folder, level in zip(folders, levels, strict=True)
+                for name in _matching(level.folders, wanted)
             ]
         return folders, files
 
@@ -205,7 +204,7 @@ class Listing:
         """What the input holds, for a person who has found nothing in it."""
         searched = self._search()
         if not searched.roots:
-            folders, files = self._level(self._root)
+            folders, files, _ = self._level(self._root)
             names = [*(f"{name}/" for name in folders), *(file.path.rsplit("/", 1)[-1] for file in files)]
             return f"{some(names)}, and no folder {AWS_LOGS}"
         patterns = ((root, pattern) for root in searched.roots for pattern in aws_patterns(root, Selection()))
@@ -215,7 +214,7 @@ class Listing:
     def _newest_day(self, region: str) -> str:
         folder = region
         for _ in ("year", "month", "day"):
-            folder = "/".join([folder, *self._level(folder)[0][-1:]])
+            folder = "/".join([folder, *self._level(folder).folders[-1:]])
         return f"{folder}/"
 
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from flowspark.errors import VANISHED, BadFile, CannotList, one_line
-from flowspark.files import LogFile, hidden, unopenable, utc_text
+from flowspark.files import Level, LogFile, hidden, unopenable, utc_text
 
 _READ_AHEAD = 8 << 20  # bytes that one request to S3 brings; with none, each small read would be a request of its own
 _TRIES = 5
@@ -58,12 +58,12 @@ class S3:
     def __init__(self, scheme: str) -> None:
         self._scheme = f"{scheme}://"
 
-    def level(self, folder: str) -> tuple[list[str], list[LogFile]]:
-        infos = self._list(folder, recursive=False)
+    def level(self, folder: str) -> Level:
+        infos = [info for info in self._list(folder, recursive=False) if not hidden(info.base_name)]
+        folders = [info for info in infos if not info.is_file]
         # pyarrow shows the folder itself where keys go on with an empty name
-        names = sorted("" if info.path == self._bare(folder) else info.base_name for info in infos if not info.is_file)
-        files = [self._file(info) for info in infos if info.is_file and not hidden(info.base_name)]
-        return [name for name in names if not hidden(name)], files
+        names = sorted(info.base_name for info in folders if info.path.rstrip("/") != self._bare(folder))
+        return Level(names, [self._file(info) for info in infos if info.is_file], nameless=len(names) < len(folders))
 
     def tree(self, root: str) -> Iterator[LogFile]:
         infos = self._list(root, recursive=True)
@@ -102,7 +102,10 @@ class S3:
     def _is_folder(self, path: str) -> bool:
         from pyarrow.fs import FileType
 
-        return bool(self._info(path).type == FileType.Directory)
+        try:
+            return bool(self._info(path).type == FileType.Directory)
+        except CannotList:
+            return False
 
     def exists(self, path: str) -> bool:
         from pyarrow.fs import FileType

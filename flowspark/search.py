@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from flowspark.errors import CannotList
-from flowspark.files import LogFile
+from flowspark.files import Level
 from flowspark.keys import AWS_LOGS, Interval, Selection
 
 MOST_FOLDERS = 1_000
@@ -25,9 +25,6 @@ MOST_FOLDERS = 1_000
 
 _AWS_NAME = re.compile(r"\d|o-|aws-account-id=")  # what a folder in AWSLogs is called that aws_patterns looks into
 _AT_ONCE = 16  # folders that are asked for at a time: on S3 the answers take longer to come than to make
-
-Level = tuple[list[str], list[LogFile]]
-"""What a folder holds: the names of its folders, and its files."""
 
 Answer = TypeVar("Answer")
 
@@ -85,7 +82,7 @@ def search(top: str, level: Callable[[str], Level], real: Callable[[str], str]) 
             if listed is None:
                 found.not_searched.append(folder)
                 continue
-            for name in listed[0]:
+            for name in listed.folders:
                 path = f"{folder.rstrip('/')}/{name}"
                 if not (_is_root(folder) and _AWS_NAME.match(name)):
                     (wave if real(path) == f"{new[folder].rstrip('/')}/{name}" else links).append(path)

@@ -14,7 +14,7 @@ from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from flowspark.errors import VANISHED, BadFile, CannotList, InputError
-from flowspark.files import LogFile, hidden, is_local, utc_text
+from flowspark.files import Level, LogFile, hidden, is_local, utc_text
 from flowspark.s3 import S3
 
 DANGLING = "a link to a file that is not there; mend the link, or remove it"
@@ -23,10 +23,8 @@ DANGLING = "a link to a file that is not there; mend the link, or remove it"
 class Storage(Protocol):
     """What a run asks of the place where files lie. Paths are whole: `/logs/a.log`, `s3://bucket/logs/a.log`."""
 
-    def level(self, folder: str) -> tuple[list[str], list[LogFile]]:
-        """The names of the folders in a folder, and its files, hidden ones left out; none where it does not exist.
-
-        An empty name stands for keys that have an empty name there; what is below it cannot be listed.
+    def level(self, folder: str) -> Level:
+        """What a folder holds, without what is hidden; nothing where it does not exist.
 
         Raises:
             CannotList: it cannot be listed.
@@ -78,17 +76,17 @@ def storage_of(path: str) -> Storage:
 class Local:
     """This machine's file system."""
 
-    def level(self, folder: str) -> tuple[list[str], list[LogFile]]:
+    def level(self, folder: str) -> Level:
         try:
             with os.scandir(folder) as entries:
                 seen = sorted((entry.name, _is_folder(entry)) for entry in entries if not hidden(entry.name))
         except (FileNotFoundError, NotADirectoryError):
-            return [], []
+            return Level([], [])
         except OSError as error:
             denied = error.errno in (errno.EACCES, errno.EPERM)
             raise CannotList(f"folder {folder} cannot be listed: {error.strerror}", denied=denied) from error
         files = [_describe(f"{folder.rstrip('/')}/{name}") for name, is_folder in seen if not is_folder]
-        return [name for name, is_folder in seen if is_folder], files
+        return Level([name for name, is_folder in seen if is_folder], files)
 
     def tree(self, root: str) -> Iterator[LogFile]:
         if not Path(root).is_dir():
@@ -103,9 +101,9 @@ class Local:
             if real in seen:
                 continue
             seen.add(real)
-            names, files = self.level(folder)
-            yield from files
-            for name in names:
+            level = self.level(folder)
+            yield from level.files
+            for name in level.folders:
                 path = f"{folder.rstrip('/')}/{name}"
                 if Path(path).is_symlink():
                     heappush(links, path)
