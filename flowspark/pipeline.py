@@ -33,7 +33,7 @@ from flowspark.outputs import (
 from flowspark.previous import check_same_selection
 from flowspark.scan import scan_files
 from flowspark.settings import Settings
-from flowspark.stored_scan import load_scan, remove_scans, store_scan
+from flowspark.stored_scan import CheckedScan, load_scan, remove_scans, store_scan
 from flowspark.summary import summarise
 from flowspark.tables import files_of, port_order, rejects_of, tag_order
 from flowspark.tagging import count_port_protocols, count_tags, tag_flows
@@ -58,23 +58,6 @@ class Run:
     output: Output
     started: datetime
     run_id: str
-
-
-@dataclass(frozen=True)
-class CheckedScan:
-    """A stored scan that has passed all checks.
-
-    Attributes:
-        stored: the scan.
-        name: the name of its folder.
-        books: what was found in it.
-        late: the files that are new since the interval's last run.
-    """
-
-    stored: DataFrame
-    name: str
-    books: Books
-    late: list[str]
 
 
 @dataclass(frozen=True)
@@ -126,7 +109,7 @@ def count(spark: SparkSession, this: Run) -> Result:
         standing = output.standing()  # another run may have published meanwhile
         if standing:
             check_same_selection(standing, settings)
-        return publish(this, CheckedScan(stored, name, books, late), still_ours)
+        return publish(this, CheckedScan(stored, name, books, late, [*found.not_searched]), still_ours)
 
 
 def retag(spark: SparkSession, this: Run) -> Result:
@@ -146,7 +129,8 @@ def retag(spark: SparkSession, this: Run) -> Result:
         stored = load_scan(spark, this.output.scans, previous.summary.scan)
         books = read_books(stored, [file.path for file in previous.files], previous.errors.__getitem__)
         check(books, stored, again.settings)
-        return publish(again, CheckedScan(stored, previous.summary.scan, books, []), still_ours)
+        not_searched = previous.summary.content.get("not_searched") or []
+        return publish(again, CheckedScan(stored, previous.summary.scan, books, [], not_searched), still_ours)
 
 
 def check(books: Books, stored: DataFrame, settings: Settings) -> None:
@@ -173,7 +157,7 @@ def publish(this: Run, checked: CheckedScan, still_ours: Callable[[], None]) -> 
     replaced = fence(output.withdraw_summary)
     tags, ports = publish_tables(output, checked, this.lookup, fence)
     run = {"run_id": this.run_id, "started": _text(this.started), "finished": _text(datetime.now(UTC))}
-    summary = summarise(checked.books, this.lookup, this.settings, checked.name, tags.untagged, checked.late) | run
+    summary = summarise(checked, this.lookup, this.settings, tags.untagged) | run
     published = fence(partial(output.publish_summary, summary))
     remove_scans(output.scans, checked.name, replaced, before=f"{this.started - _ORPHANED:%Y%m%dT%H%M%SZ}")
     return Result(published, (tags, ports))

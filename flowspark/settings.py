@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flowspark.errors import UsageError, did_you_mean
-from flowspark.files import READERS
+from flowspark.files import READERS, check_location
 from flowspark.keys import Selection, select
 from flowspark.layouts import parse_layout
 from flowspark.lookup import ON_CONFLICT
@@ -71,6 +71,8 @@ class Settings:
             value = getattr(self, name)
             for text in value if isinstance(value, tuple) else (value,):
                 _check_not_blank(name, text)
+                if name in ("input", "lookup", "output"):
+                    check_location(name, text)
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices:

