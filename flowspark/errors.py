@@ -43,6 +43,10 @@ class CannotList(InputError):
         self.denied = denied
 
 
+class Unreadable(BadFile):
+    """A log file that the storage refused or failed to hand over; what is in it, and whether it is bad, is not known."""
+
+
 # control characters (C0, DEL, C1), marks that turn the direction of text or end a line, and bytes that are not UTF-8
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -99,6 +103,18 @@ def cause(error: BaseException) -> str:
     elif _HEAP_IS_FULL.search(text):
         hint = f"; {MORE_MEMORY}"
     return said[-1].strip()[:1000] + hint
+
+
+def missing_on_worker(name: str) -> str:
+    """What to tell a person whose workers lack a Python package.
+
+    >>> missing_on_worker("flowspark").split(";")[0]
+    'flowspark is missing on a worker'
+    """
+    return (
+        f"{name} is missing on a worker; install it in the environment that PYSPARK_PYTHON names there, "
+        "or ship it with --archives or --py-files"
+    )
 
 
 def one_line(error: BaseException) -> str:

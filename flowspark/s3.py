@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
-from flowspark.errors import VANISHED, BadFile, CannotList, one_line
+from flowspark.errors import VANISHED, BadFile, CannotList, Unreadable, one_line
 from flowspark.files import Level, LogFile, hidden, unopenable, utc_text
 
-_READ_AHEAD = 8 << 20  # bytes that one request to S3 brings; with none, each small read would be a request of its own
 _TRIES = 5
 _UNOPENABLE = (
     "neither pyarrow nor Spark can open an object whose key ends in a slash, or has a folder whose name is empty, '.' or "
@@ -85,19 +84,18 @@ class S3:
         return folder
 
     def open(self, path: str, start: int = 0, stop: int | None = None) -> IO[bytes]:
-        from pyarrow import BufferedInputStream
+        from pyarrow import ArrowException
+
+        from flowspark.s3_object import S3Object
 
         if unopenable(path):
             raise BadFile(_UNOPENABLE)
         try:
-            file = self._fs(path).open_input_file(self._bare(path))
-            end = file.size() if stop is None else stop
-            stream: IO[bytes] = BufferedInputStream(file.get_stream(start, end - start), _READ_AHEAD)
+            return cast("IO[bytes]", S3Object(self._fs(path), self._bare(path), start, stop))
         except FileNotFoundError as error:
             raise BadFile(_UNOPENABLE if self._is_folder(path) else VANISHED) from error
-        except OSError as error:
-            raise BadFile(f"cannot be opened: {one_line(error)}") from error
-        return stream
+        except (OSError, ArrowException) as error:
+            raise Unreadable(f"cannot be opened: {one_line(error)}") from error
 
     def _is_folder(self, path: str) -> bool:
         from pyarrow.fs import FileType

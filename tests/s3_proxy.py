@@ -6,6 +6,7 @@ In a test that reads:
     proxy.cut("GetObject", times=1)                          # the connection is reset in the middle of the body
     proxy.deny("secret/")                                    # 403 for all below, listings too, until the test ends
     proxy.hide("logs/b.log")                                 # listed, but 404 when it is opened
+    proxy.fail("GetObject", status=403, code="InvalidObjectState")  # archived
     proxy.delay(0.5, "ListObjects")
     assert proxy.count("CopyObject") == 0
 """
@@ -76,6 +77,7 @@ class _Fault:
     under: str
     left: float
     status: int | None = None
+    code: str | None = None
     seconds: float = 0
 
     def hits(self, request: Request) -> bool:
@@ -106,9 +108,11 @@ class Proxy:
         seen = [request for request in list(self.requests) if request.place.startswith(under)]
         return sum(not operations or request.operation in operations for request in seen)
 
-    def fail(self, *operations: str, under: str = "", times: float = float("inf"), status: int = 503) -> None:
-        """Answers the next matching requests with an error."""
-        self._add(_Fault(operations, under, times, status))
+    def fail(
+        self, *operations: str, under: str = "", times: float = float("inf"), status: int = 503, code: str | None = None
+    ) -> None:
+        """Answers the next matching requests with an error; its code is the usual one of the status, if none is given."""
+        self._add(_Fault(operations, under, times, status, code))
 
     def cut(self, *operations: str, under: str = "", times: float = float("inf")) -> None:
         """Resets the connection after half of the body of the next matching answers."""
@@ -165,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = self._request()
         fault = self.proxy.note(request)
         if fault and fault.status:
-            code = _CODES[fault.status]
+            code = fault.code or _CODES[fault.status]
             text = f"<Error><Code>{code}</Code><Message>told so by the test</Message></Error>".encode()
             self._answer(fault.status, {"Content-Type": "application/xml", "Content-Length": str(len(text))}, text)
             return

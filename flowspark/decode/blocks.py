@@ -13,8 +13,9 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from flowspark.errors import BadFile
+from flowspark.errors import BadFile, Unreadable, one_line
 from flowspark.forms import HEAD, check_form
 
 try:
@@ -152,8 +153,9 @@ def read_blocks(
         raise BadFile("the gzip ends too early: the file was cut, or something follows its end; fetch it again") from error
     except _CORRUPT as error:
         raise BadFile(f"corrupt gzip ({error}); fetch the file again") from error
-    except OSError as error:
-        raise BadFile(f"cannot be read: {error.strerror or error}") from error
+    except (OSError, pa.ArrowException) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise Unreadable(f"cannot be read: {reason or one_line(error)}") from error
     found = start + counted.count
     if size is not None and found != (stop or size):
         raise BadFile(f"was changed after it was listed: it had {size:,} bytes, and now has {found:,}; run again")

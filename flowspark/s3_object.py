@@ -1,0 +1,94 @@
+"""The bytes of one S3 object through pyarrow, with S3's own answer where it does not hand them over."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from flowspark.errors import VANISHED, BadFile, one_line
+
+_READ_AHEAD = 8 << 20  # bytes that one request to S3 brings; with none, each small read would be a request of its own
+_TRIES = 5
+_GONE = ("NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
+
+# pyarrow has S3's answer written into memory of just the size that it has asked for. An error that is longer than that
+# (some 300 bytes) does not fit: what it said is lost, and the SDK, which does not see a "slow down", does not try again.
+_ANSWER_LOST = "Failed to flush response stream"
+_ROOM = 1 << 16  # bytes that any error fits into
+
+
+class S3Object(io.RawIOBase):
+    """The bytes of an object from one position to another, fetched 8 MB at a time.
+
+    Args:
+        filesystem: pyarrow's S3.
+        path: bucket and key.
+        start: where to start.
+        stop: where to stop; None is the object's end.
+    """
+
+    def __init__(self, filesystem: Any, path: str, start: int, stop: int | None) -> None:
+        self._filesystem, self._path = filesystem, path
+        self._file = filesystem.open_input_file(path)
+        self._place = start
+        self._stop: int = self._file.size() if stop is None else stop
+        self._ahead = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, memory: Any) -> int:
+        if not self._ahead:
+            self._ahead = memoryview(self._fetch(max(0, min(_READ_AHEAD, self._stop - self._place))))
+            self._place += len(self._ahead)
+        count = min(len(memory), len(self._ahead))
+        memory[:count] = self._ahead[:count]
+        self._ahead = self._ahead[count:]
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _fetch(self, size: int) -> bytes:
+        tries = 0
+        while size:
+            tries += 1
+            try:
+                data: bytes = self._file.read_at(size, self._place)
+            except OSError as error:
+                if any(code in str(error) for code in _GONE):
+                    raise BadFile(VANISHED) from error
+                if _ANSWER_LOST not in str(error) or tries == _TRIES:
+                    raise
+                self._ask_why()
+            else:
+                return data
+        return b""
+
+    def _ask_why(self) -> None:
+        """Asks for the object with enough room for an error, and with the SDK's own patience; returns if all is well now.
+
+        Of all that reads files in pyarrow only a dataset's fragment believes the size that it is told. It takes the object
+        for Parquet, which is no matter: it is read first.
+
+        Raises:
+            OSError: S3's answer.
+        """
+        import pyarrow as pa
+        from pyarrow.dataset import ParquetFileFormat
+
+        try:
+            ParquetFileFormat().make_fragment(self._path, self._filesystem, file_size=_ROOM).ensure_complete_metadata()
+        except pa.ArrowInvalid:  # it was read, and is not Parquet
+            return
+        except TypeError as error:  # an older pyarrow
+            raise OSError(
+                "S3 refused to hand over the object, as a rule because the credentials may not read it, or because it is "
+                f"archived (Glacier); `aws s3 cp s3://{self._path} -` shows its answer"
+            ) from error
+        except OSError as error:
+            answer = one_line(error).split("': ", 1)[-1]
+            if any(code in answer for code in _GONE):
+                raise BadFile(VANISHED) from error
+            raise OSError(f"S3 refused to hand over the object: {answer}") from error
