@@ -10,6 +10,7 @@ from flowspark.errors import VANISHED, BadFile, one_line
 _READ_AHEAD = 8 << 20  # bytes that one request to S3 brings; with none, each small read would be a request of its own
 _TRIES = 5
 _GONE = ("NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
+_NO_NAME = "AWS Error [code "  # pyarrow has no name for InvalidObjectState, and hardly an object is refused for another
 
 # pyarrow has S3's answer written into memory of just the size that it has asked for. An error that is longer than that
 # (some 300 bytes) does not fit: what it said is lost, and the SDK, which does not see a "slow down", does not try again.
@@ -51,29 +52,24 @@ class S3Object(io.RawIOBase):
         super().close()
 
     def _fetch(self, size: int) -> bytes:
-        tries = 0
-        while size:
-            tries += 1
+        for _ in range(_TRIES if size else 0):
             try:
                 data: bytes = self._file.read_at(size, self._place)
             except OSError as error:
-                if any(code in str(error) for code in _GONE):
-                    raise BadFile(VANISHED) from error
-                if _ANSWER_LOST not in str(error) or tries == _TRIES:
-                    raise
-                self._ask_why()
+                answer = self._answer() if _ANSWER_LOST in str(error) else one_line(error)
+                if answer:
+                    raise _refusal(answer) from error
             else:
                 return data
+        if size:
+            raise OSError("S3 fails to hand over the object each time; run again later")
         return b""
 
-    def _ask_why(self) -> None:
-        """Asks for the object with enough room for an error, and with the SDK's own patience; returns if all is well now.
+    def _answer(self) -> str | None:
+        """S3's answer to one who asks with enough room for an error, and with the SDK's own patience; None if all is well.
 
         Of all that reads files in pyarrow only a dataset's fragment believes the size that it is told. It takes the object
         for Parquet, which is no matter: it is read first.
-
-        Raises:
-            OSError: S3's answer.
         """
         import pyarrow as pa
         from pyarrow.dataset import ParquetFileFormat
@@ -81,14 +77,19 @@ class S3Object(io.RawIOBase):
         try:
             ParquetFileFormat().make_fragment(self._path, self._filesystem, file_size=_ROOM).ensure_complete_metadata()
         except pa.ArrowInvalid:  # it was read, and is not Parquet
-            return
-        except TypeError as error:  # an older pyarrow
-            raise OSError(
-                "S3 refused to hand over the object, as a rule because the credentials may not read it, or because it is "
-                f"archived (Glacier); `aws s3 cp s3://{self._path} -` shows its answer"
-            ) from error
+            return None
         except OSError as error:
-            answer = one_line(error).split("': ", 1)[-1]
-            if any(code in answer for code in _GONE):
-                raise BadFile(VANISHED) from error
-            raise OSError(f"S3 refused to hand over the object: {answer}") from error
+            return one_line(error).split("': ", 1)[-1]
+        except TypeError:  # an older pyarrow
+            return (
+                "as a rule because the credentials may not read it, or because it is archived (Glacier); "
+                f"`aws s3 cp s3://{self._path} -` shows its answer"
+            )
+        return None
+
+
+def _refusal(answer: str) -> Exception:
+    if any(code in answer for code in _GONE):
+        return BadFile(VANISHED)
+    archived = ", as a rule because it is archived (Glacier) and has to be restored first" if _NO_NAME in answer else ""
+    return OSError(f"S3 refused to hand over the object{archived}: {answer}")
