@@ -1,4 +1,4 @@
-"""The books of a run: every line of every file counted or explained, checked before anything is published."""
+"""The books of a run: every line of every file counted or explained."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED
-from flowspark.errors import CheckError, InputError
+from flowspark.decode.split import READ, REJECT_LIMIT, REJECT_REASONS, SKIPPED
 from flowspark.fields import FIELDS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 KINDS = ("lines", "header", "blank", "flows", "nodata", "skipdata")
-_SHOWN = 10
+_COUNTED = (*KINDS, *REJECT_REASONS)
+_EXPLAINED = 10  # files that have left no audit; why is asked with a Spark job for each
+_BAD_FILES_NAMED = 1000  # in the summary, which is one line of JSON; the files table has all
 
 
 @dataclass
@@ -29,6 +31,8 @@ class Books:
         totals: lines by kind, and rejected lines by reason.
         tallied: flows in the tallies.
         stored_rejects: rejected lines that are stored, those of bad files among them.
+        announced_rejects: how many the audits of all files say are stored.
+        published_rejects: how many rows the rejects table has: of each file that was read, the first ones.
         flows_without_ports: flows whose dstport or protocol is missing.
         layouts: how many files that were read have each layout.
         bad_files: path and error of each file that could not be read to its end.
@@ -42,6 +46,8 @@ class Books:
     totals: Counter[str] = field(default_factory=Counter)
     tallied: int = 0
     stored_rejects: int = 0
+    announced_rejects: int = 0
+    published_rejects: int = 0
     flows_without_ports: int = 0
     layouts: Counter[str] = field(default_factory=Counter)
     bad_files: dict[str, str] = field(default_factory=dict)
@@ -70,32 +76,41 @@ class Books:
         """The fields, with hyphens, that the registry does not know."""
         return sorted({name for layout in self.layouts for name in layout.split() if name not in FIELDS})
 
+    @property
+    def first_bad_files(self) -> list[dict[str, str]]:
+        """Path and error of the bad files, or of the first 1,000 of them, as the summary has them."""
+        return [{"path": path, "error": error} for path, error in islice(self.bad_files.items(), _BAD_FILES_NAMED)]
+
     def summary(self) -> dict[str, int]:
         """The books as the summary has them."""
-        return {"files": self.files, **{kind: self.totals[kind] for kind in KINDS}, "rejected": self.rejected}
+        return {
+            "files": self.files,
+            "files_skipped": len(self.bad_files),
+            **{kind: self.totals[kind] for kind in KINDS},
+            "rejected": self.rejected,
+            "rejects_stored": self.published_rejects,
+        }
 
 
-def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str], str]) -> Books:
-    """The books of a stored scan of the listed files, in one Spark job; what is wrong, if anything, in a second.
+def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str], str] | None = None) -> Books:
+    """The books of a stored scan of the listed files, in one Spark job. A second job runs only when something is wrong.
 
     Args:
         scan: the stored scan.
         listed: the paths of all files that were to be read.
-        why_unread: tells what is wrong with a file that has left no audit; asked for the first few of them.
+        why_unread: tells what is wrong with a file that has left no audit; it is asked for the first few of them. Without
+            it these files are in `vanished` alone: they are to be read again.
     """
     from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
     books = Books(len(listed))
-    counted = [*KINDS, *REJECT_REASONS]
-    explained = sum((F.col(f"file.{name}") for name in counted[2:]), F.col("file.header"))
-    unbalanced = F.col("file.lines") != explained
     without_ports = F.filter("tally", lambda count: count["dstport"].isNull() | count["protocol"].isNull())
     rows = (
         scan.groupBy("file.status", "file.layouts", is_piece(F.col("file")).alias("piece"))
         .agg(
-            *(F.sum(f"file.{name}").alias(name) for name in counted),
+            *(F.sum(f"file.{name}").alias(name) for name in (*_COUNTED, "rejects_stored")),
             F.count(F.lit(1)).alias("rows"),
-            F.count(F.when(unbalanced, 1)).alias("unbalanced"),
+            F.count(F.when(_unbalanced(F.col("file")), 1)).alias("unbalanced"),
             F.sum(_total(F.col("tally"))).alias("tallied"),
             F.sum(_total(without_ports)).alias("without_ports"),
             F.sum(F.when(F.col("rejects").isNotNull(), F.size("rejects.line"))).alias("stored_rejects"),
@@ -106,16 +121,22 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
         if row["status"] is None:
             books.tallied, books.flows_without_ports = row["tallied"] or 0, row["without_ports"] or 0
             books.stored_rejects = row["stored_rejects"] or 0
-        elif row["status"] == READ and not row["piece"]:
+            continue
+        books.announced_rejects += row["rejects_stored"]
+        if row["status"] == READ and not row["piece"]:
             books.files += row["rows"]
-            books.totals.update({name: row[name] for name in counted})
+            books.published_rejects += row["rejects_stored"]
+            books.totals.update({name: row[name] for name in _COUNTED})
             books.layouts.update(dict.fromkeys(row["layouts"], row["rows"]))
     audits = scan.where(F.col("file").isNotNull())
     if any(row["piece"] for row in rows):
-        _add_up_pieces(books, audits.where(is_piece(F.col("file"))).select("file.*"), counted)
+        _add_up_pieces(books, audits.where(is_piece(F.col("file"))).select("file.*"))
     seen = len(books.cut) + sum(row["rows"] for row in rows if row["status"] is not None and not row["piece"])
     if seen < len(listed) or any(row["status"] == SKIPPED or row["unbalanced"] for row in rows):
-        _read_faults(books, audits.select("file.*"), listed, why_unread)
+        _read_faults(books, audits.select("file.*", _unbalanced(F.col("file")).alias("unbalanced")), listed)
+        if why_unread:
+            _explain_vanished(books, why_unread)
+        books.bad_files = dict(sorted(books.bad_files.items()))
     return books
 
 
@@ -124,20 +145,32 @@ def is_piece(file: Column) -> Column:
     return (file["start"] > 0) | (file["stop"] < file["size"])
 
 
-def _add_up_pieces(books: Books, audits: DataFrame, counted: Sequence[str]) -> None:
+def _unbalanced(file: Column) -> Column:
+    """Whether an audit's lines do not add up, or not so many of its rejected lines are stored as should be."""
+    from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
+
+    explained = sum((file[name] for name in _COUNTED[2:]), file["header"])
+    rejected = sum((file[name] for name in REJECT_REASONS[1:]), file[REJECT_REASONS[0]])
+    too_few = (file["status"] == READ) & (file["rejects_stored"] != F.least(rejected, F.lit(REJECT_LIMIT)))
+    unbalanced: Column = (file["lines"] != explained) | too_few
+    return unbalanced
+
+
+def _add_up_pieces(books: Books, audits: DataFrame) -> None:
     """The files that were read in pieces: of each one audit, as if it had been read whole."""
     for row in audits.orderBy("path", "start").toLocalIterator():
-        nothing = {"stop": 0, "layouts": []} | dict.fromkeys(counted, 0)
+        nothing = {"stop": 0, "layouts": []} | dict.fromkeys((*_COUNTED, "rejects_stored"), 0)
         file = books.cut.setdefault(row["path"], row.asDict() | nothing)
         file["stop"] = row["stop"] if file["stop"] == row["start"] else -1
         file["layouts"] = list(dict.fromkeys([*file["layouts"], *row["layouts"]]))
-        file.update({name: file[name] + row[name] for name in counted})
+        file.update({name: file[name] + row[name] for name in (*_COUNTED, "rejects_stored")})
         if file["status"] == READ:
             file["status"], file["error"] = row["status"], row["error"]
     for path, file in books.cut.items():
         if file["status"] == READ:
             books.files += 1
-            books.totals.update({name: file[name] for name in counted})
+            books.published_rejects += min(file["rejects_stored"], REJECT_LIMIT)
+            books.totals.update({name: file[name] for name in _COUNTED})
             books.layouts.update(file["layouts"])
             if file["stop"] != file["size"]:
                 books.unbalanced.append(path)
@@ -149,82 +182,18 @@ def _total(tally: Column) -> Column:
     return F.aggregate(tally["flows"], F.lit(0).cast("long"), lambda total, flows: total + flows)
 
 
-def _read_faults(books: Books, audits: DataFrame, listed: Sequence[str], why_unread: Callable[[str], str]) -> None:
+def _read_faults(books: Books, audits: DataFrame, listed: Sequence[str]) -> None:
     """Bad files, files that do not balance, and those that Spark's reader could not hand over: they left no audit."""
     seen = set()
     for row in audits.orderBy("path", "start").toLocalIterator():
         seen.add(row["path"])
         if row["status"] == SKIPPED:
             books.bad_files.setdefault(row["path"], row["error"])
-        elif row["lines"] != sum(row[name] for name in (*KINDS[1:], *REJECT_REASONS)):
+        elif row["unbalanced"]:
             books.unbalanced.append(row["path"])
     books.vanished = [path for path in listed if path not in seen]
-    books.bad_files |= {path: why_unread(path) for path in books.vanished[:_SHOWN]}
-    books.bad_files |= dict.fromkeys(books.vanished[_SHOWN:], "could not be read by Spark; run again")
-    books.bad_files = dict(sorted(books.bad_files.items()))
 
 
-def check_files(books: Books, on_bad_file: str) -> None:
-    """That all files were read to their end, or may be left out.
-
-    Raises:
-        InputError: bad files under `fail`, every file is bad, or a bad file of which some pieces were read; each is named.
-    """
-    if not books.bad_files:
-        return
-    named = [f"{path}: {error}" for path, error in books.bad_files.items()]
-    shown = "\n  ".join(named)
-    if on_bad_file == "fail":
-        raise InputError(
-            f"{len(named)} of {books.listed} file(s) cannot be used; mend or remove them, or leave them out whole with "
-            f"--on-bad-file skip:\n  {shown}"
-        )
-    torn = [
-        f"{path}: {books.bad_files[path]}"
-        for path, file in books.cut.items()
-        if file["status"] == SKIPPED and file["lines"]
-    ]
-    if torn:
-        raise InputError(
-            f"{len(torn)} large file(s) could be read in part only, and never half a file is counted; run again:\n  "
-            + "\n  ".join(torn)
-        )
-    if len(named) == books.listed:
-        raise InputError(f"not one of the {books.listed} file(s) can be used; check --input and --layout:\n  {shown}")
-
-
-def check_books(books: Books) -> None:
-    """That the books balance (rule 11).
-
-    Raises:
-        CheckError: a line or a file is not accounted for.
-    """
-    totals = books.totals
-    explained = sum(totals[name] for name in [*KINDS[1:], *REJECT_REASONS])
-    faults = [f"{path}: its lines are not all explained" for path in books.unbalanced]
-    if totals["lines"] != explained:
-        faults.append(f"{totals['lines']:,} lines were read and {explained:,} are explained")
-    if totals["flows"] != books.tallied:
-        faults.append(f"{totals['flows']:,} flows were read and {books.tallied:,} were counted by port and protocol")
-    if books.stored_rejects < books.rejected or (books.stored_rejects > books.rejected and not books.bad_files):
-        faults.append(f"{books.rejected:,} lines were rejected and {books.stored_rejects:,} are stored")
-    if books.files + len(books.bad_files) != books.listed:
-        faults.append(
-            f"{books.listed:,} files were listed and {books.files + len(books.bad_files):,} came back from the scan"
-        )
-    if faults:
-        raise CheckError(
-            "the books do not balance, so nothing was published; run again, and report it if it stays:\n  "
-            + "\n  ".join(faults[:_SHOWN])
-        )
-
-
-def rejects_error(books: Books, limit: Decimal, examples: list[dict[str, Any]]) -> CheckError:
-    """The error of a run with too many rejected lines: how many for which reason, and the first of them."""
-    reasons = ", ".join(f"{books.totals[name]:,} {name}" for name in REJECT_REASONS if books.totals[name])
-    shown = (f"{e['file']}, line {e['line']}: {e['reason']}: {e['text'][:200]}" for e in examples)
-    return CheckError(
-        f"{books.rejected:,} of {books.records:,} record lines were rejected ({reasons}), more than max_reject_ratio "
-        f"{limit} allows, so nothing was published; look at the lines, or raise --max-reject-ratio:\n  "
-        + "\n  ".join(shown)
-    )
+def _explain_vanished(books: Books, why_unread: Callable[[str], str]) -> None:
+    books.bad_files |= {path: why_unread(path) for path in books.vanished[:_EXPLAINED]}
+    books.bad_files |= dict.fromkeys(books.vanished[_EXPLAINED:], "could not be read by Spark; run again")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from urllib.parse import unquote
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
+from flowspark.binary import FAULTS, MISSING, empty_files, load, telling_listing, why_unread
 from flowspark.copies import warn_of_copies
-from flowspark.errors import VANISHED, BadFile, InputError, cause
+from flowspark.errors import VANISHED, InputError
 from flowspark.files import (
     LogFile,
     check_location,
@@ -31,7 +30,6 @@ from flowspark.files import (
 from flowspark.keys import Selection, some
 from flowspark.listing import Found, NothingFound, list_input, own_listing
 from flowspark.missing import missing_input, nothing_found, shortened
-from flowspark.session import SPARK_ERRORS
 from flowspark.spark_listing import list_with_spark, what_spark_sees
 from flowspark.storage import storage_of
 
@@ -40,7 +38,7 @@ log = logging.getLogger(__name__)
 EVERYTHING = Selection()
 _LARGEST = (1 << 31) - 1  # bytes that a value in Spark can hold
 _LISTING_TASKS = "64"  # that list local files by name: Spark makes up to 10,000, and 5,000 files take a minute
-_BINARY_SCHEMA = "path string, length bigint, modified bigint, content binary"
+_BINARY_SCHEMA = "path string, length bigint, modified bigint, content binary, uri string"
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,24 @@ class LogFiles:
 
     Attributes:
         files: the files.
-        binary: set when Spark's binaryFile source hands over their bytes.
+        binary: set when Spark's binaryFile source hands over their bytes. Its columns are `path`, `length`, `modified` (in
+            seconds), `content`, and `uri`, which only serves to choose some of the files: Spark opens no others.
         not_searched: what was not looked at in search of a selection: folders, and files that could not be placed.
     """
 
     files: list[LogFile]
     binary: DataFrame | None = None
     not_searched: tuple[str, ...] = ()
+
+    def only(self, paths: Iterable[str]) -> LogFiles:
+        """Some of the files, as they were listed."""
+        chosen = {*paths}
+        files = [file for file in self.files if file.path in chosen]
+        if self.binary is None:
+            return LogFiles(files)
+        uris = [uri for uri in self.binary.inputFiles() if reported_path(unquote(uri)) in chosen]
+        as_listed = F.regexp_replace("uri", "^file:/+", "file:///")  # Spark's two ways to write a local URI
+        return LogFiles(files, self.binary.where(as_listed.isin(uris)))
 
 
 def find_files(
@@ -65,8 +74,18 @@ def find_files(
     selection: Selection = EVERYTHING,
     *,
     allow_empty: bool = False,
+    ignored: Sequence[str] = FAULTS,
 ) -> LogFiles:
     """All log files under the inputs that a selection takes, each once.
+
+    Args:
+        spark: the session.
+        inputs: files and folders.
+        reader: `auto`, `direct` or `spark`.
+        selection: which of the files to take.
+        allow_empty: whether an input may be without a file.
+        ignored: the faults of a file that leave Spark's reader without a row of it, and do not fail the query. Who
+            ignores any must compare what was read with what was listed.
 
     Raises:
         InputError: an input does not exist, cannot be listed, or has no log file for the run (but for `allow_empty`).
@@ -80,7 +99,7 @@ def find_files(
     not_searched: set[str] = set()
     for root in dict.fromkeys(map(normal, inputs)):
         try:
-            listed = list_input(root, selection) if direct else _find_binary(spark, root, selection, found, frames)
+            listed = list_input(root, selection) if direct else _find_binary(spark, root, selection, found, frames, ignored)
         except NothingFound as nothing:
             if not allow_empty:
                 raise nothing.error from None
@@ -97,7 +116,12 @@ def find_files(
 
 
 def _find_binary(
-    spark: SparkSession, root: str, selection: Selection, known: Mapping[str, LogFile], frames: list[DataFrame]
+    spark: SparkSession,
+    root: str,
+    selection: Selection,
+    known: Mapping[str, LogFile],
+    frames: list[DataFrame],
+    ignored: Sequence[str],
 ) -> Found:
     """The files under an input, but for known ones; adds the frame in which Spark's binaryFile source reads them.
 
@@ -106,15 +130,18 @@ def _find_binary(
     """
     own = own_listing(root, selection)
     if own is None:
-        return _listed_by_spark(spark, root, selection, known, frames)
+        return _listed_by_spark(spark, root, selection, known, frames, ignored)
     files = [file for file in own.files if file_identity(file.path) not in known]
     _check_sizes(files)
     readable = {file.path for file in files if file.modified and not unopenable(file.path)}
+    if len(readable) < len(files) and MISSING not in ignored:
+        closed = next(file.path for file in files if file.path not in readable)
+        raise InputError(f"{closed}: {why_unread(spark, closed)}")
     # for local paths Spark is given the files themselves: links lie in wait below folders
     places = own.places if len(readable) == len(own.files) and not is_local(root) else readable
-    frame, listed = _load_all(spark, root, places)
+    frame, listed = _load_all(spark, root, places, ignored)
     if not readable.issuperset(listed):  # other files came meanwhile, or are hidden for flowspark alone
-        frame, listed = _load_all(spark, root, readable)
+        frame, listed = _load_all(spark, root, readable, ignored)
     others = {*listed} - readable
     if others:
         raise InputError(
@@ -127,10 +154,15 @@ def _find_binary(
 
 
 def _listed_by_spark(
-    spark: SparkSession, root: str, selection: Selection, known: Mapping[str, LogFile], frames: list[DataFrame]
+    spark: SparkSession,
+    root: str,
+    selection: Selection,
+    known: Mapping[str, LogFile],
+    frames: list[DataFrame],
+    ignored: Sequence[str],
 ) -> Found:
     """The files that Spark's own listing finds under an input, but for known ones; adds the frame that reads them."""
-    spark_found = list_with_spark(partial(_load, spark), root, selection)
+    spark_found = list_with_spark(partial(load, spark, ignored=ignored), root, selection)
     if spark_found is None:
         raise NothingFound(missing_input(root))
     if not spark_found.taken:
@@ -142,13 +174,13 @@ def _listed_by_spark(
         return Found([], [], spark_found.not_searched)
     frame = spark_found.frame
     if len(names) < len(spark_found.listed):  # the pattern was wider than the selection: those files, and no others
-        frame, _ = _load_all(spark, root, names)
-    with _listing(root):
-        rows = frame.drop("content").collect()
+        frame, _ = _load_all(spark, root, names, ignored)
+    with telling_listing(root):
+        rows = frame.drop("content", "uri").collect()
     files = {path: LogFile(path, row["length"], utc_text(row["modified"])) for row in rows
              for path in [reported_path(row["path"])]}  # fmt: skip
     _check_sizes(files.values())
-    empty = _empty(spark, [path for path in names if path not in files])
+    empty = empty_files(spark, [path for path in names if path not in files])
     frames.append(_with_empty(spark, frame, empty))
     return Found([files.get(path) or LogFile(path, 0) for path in names], [], spark_found.not_searched)
 
@@ -161,11 +193,13 @@ def _check_sizes(files: Iterable[LogFile]) -> None:
 
 def _with_empty(spark: SparkSession, frame: DataFrame, empty: Iterable[str]) -> DataFrame:
     """A frame with rows for empty files too, of which Spark makes none."""
-    rows = [(path, 0, None, b"") for path in empty]
+    rows = [(path, 0, None, b"", "") for path in empty]
     return frame.unionByName(spark.createDataFrame(rows, _BINARY_SCHEMA)) if rows else frame
 
 
-def _load_all(spark: SparkSession, root: str, places: Collection[str]) -> tuple[DataFrame, list[str]]:
+def _load_all(
+    spark: SparkSession, root: str, places: Collection[str], ignored: Sequence[str]
+) -> tuple[DataFrame, list[str]]:
     """The frame that reads some files and folders, but for those that are gone, and the files that Spark lists there."""
     if not places:
         return spark.createDataFrame([], _BINARY_SCHEMA), []
@@ -174,71 +208,13 @@ def _load_all(spark: SparkSession, root: str, places: Collection[str]) -> tuple[
     if is_local(root):
         spark.conf.set(name, _LISTING_TASKS)
     try:
-        loaded = _load(spark, map(spark_path, places))
+        loaded = load(spark, map(spark_path, places), ignored)
     finally:
         spark.conf.set(name, str(before))
     if loaded is None and is_direct(root):
         there = [place for place in places if storage_of(root).exists(place)]
         if len(there) < len(places):
-            return _load_all(spark, root, there)
+            return _load_all(spark, root, there, ignored)
     if loaded is None:
         raise InputError(f"a file under input {root} {VANISHED}")
     return loaded
-
-
-def _empty(spark: SparkSession, paths: list[str]) -> list[str]:
-    """Those of some files without a row that have none because they are empty; the others cannot be read."""
-    if not paths:
-        return []
-    try:
-        rows = spark.read.format("binaryFile").load(list(map(spark_path, paths))).select("path").collect()
-    except SPARK_ERRORS:
-        half = len(paths) // 2
-        return [*_empty(spark, paths[:half]), *_empty(spark, paths[half:])] if half else []
-    return sorted({*paths} - {reported_path(row["path"]) for row in rows})
-
-
-def _load(spark: SparkSession, paths: Iterable[str]) -> tuple[DataFrame, list[str]] | None:
-    """The frame that reads some paths, and the files that it found; None when one of them leads nowhere.
-
-    A classic session lists once, for both uses. What cannot be read leaves no row, and is named when the scan is compared
-    with the listing: a row is a whole file, so that nothing is ever half read.
-    """
-    reader = spark.read.format("binaryFile").options(
-        recursiveFileLookup=True, ignoreMissingFiles=True, ignoreCorruptFiles=True
-    )
-    paths = list(paths)
-    with _listing(paths[0]):
-        try:
-            frame = reader.load(paths).select(
-                "path", "length", F.unix_timestamp("modificationTime").alias("modified"), "content"
-            )
-            return frame, [reported_path(unquote(uri)) for uri in frame.inputFiles()]
-        except AnalysisException:
-            return None
-
-
-@contextmanager
-def _listing(path: str) -> Iterator[None]:
-    try:
-        yield
-    except SPARK_ERRORS as error:
-        raise InputError(
-            f"{path} cannot be listed: {cause(error)}; check the path, and what Spark's credentials may do"
-            + (", or give --reader direct" if is_direct(path) else "")
-        ) from error
-
-
-def why_unread(spark: SparkSession, path: str) -> str:
-    """Why Spark's reader has left no row of a file that was listed: it is asked once more, for this file alone."""
-    try:
-        if is_local(path) or unopenable(path):
-            storage_of(path).open(path).close()
-        spark.read.format("binaryFile").load(spark_path(path)).select(F.length("content")).collect()
-    except BadFile as error:
-        return str(error)
-    except AnalysisException:
-        return VANISHED
-    except SPARK_ERRORS as error:
-        return f"cannot be read: {cause(error)}"
-    return "could not be read the first time; run again"

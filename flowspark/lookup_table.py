@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -54,7 +55,7 @@ def lookup_frame(spark: SparkSession, lookup: Lookup) -> DataFrame:
     return local_frame(spark, lookup.mappings, _SCHEMA)
 
 
-def load_lookup(spark: SparkSession, path: str, on_conflict: str = "all") -> DataFrame:
+def load_lookup(spark: SparkSession, path: str | os.PathLike[str], on_conflict: str = "all") -> DataFrame:
     """The lookup table of a CSV file, checked and compiled: `dstport int, protocol int, tag string`.
 
     Args:
@@ -65,4 +66,4 @@ def load_lookup(spark: SparkSession, path: str, on_conflict: str = "all") -> Dat
     Raises:
         InputError: it cannot be read, or has faults; all are reported, with line numbers.
     """
-    return lookup_frame(spark, read_lookup(spark, path, on_conflict))
+    return lookup_frame(spark, read_lookup(spark, os.fspath(path), on_conflict))

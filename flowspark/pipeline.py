@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
-from flowspark.books import Books, check_books, check_files, read_books, rejects_error
+from flowspark.binary import why_unread
+from flowspark.books import Books, read_books
+from flowspark.checks import check_books, check_files, rejects_error
 from flowspark.errors import InputError
-from flowspark.find import find_files, why_unread
+from flowspark.find import find_files
 from flowspark.layouts import parse_layout
 from flowspark.lookup import Lookup
 from flowspark.lookup_table import lookup_frame, read_lookup
@@ -100,10 +102,16 @@ def count(spark: SparkSession, this: Run) -> Result:
             return Result(previous.summary.content, None)
         late = previous.late_files(found.files) if previous else []
 
-    scan = scan_files(spark, found, parse_layout(settings.layout) if settings.layout else None)
-    name = store_scan(scan, output.scans, this.run_id)
+    layout = parse_layout(settings.layout) if settings.layout else None
+    name = store_scan(scan_files(spark, found, layout), output.scans, this.run_id)
     stored = load_scan(spark, output.scans, name)
-    books = read_books(stored, [file.path for file in found.files], partial(why_unread, spark))
+    paths = [file.path for file in found.files]
+    books = read_books(stored, paths)
+    if books.vanished:  # Spark's reader gives up at the first fault; flowspark's own has tried again by itself
+        log.info("%s file(s) could not be read, and are read once more", f"{len(books.vanished):,}")
+        store_scan(scan_files(spark, found.only(books.vanished), layout), output.scans, this.run_id)
+        stored = load_scan(spark, output.scans, name)
+        books = read_books(stored, paths, partial(why_unread, spark))
     check(books, stored, settings)
     with output.turn(this.run_id) as still_ours:
         standing = output.standing()  # another run may have published meanwhile

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from flowspark.outputs import Top
     from flowspark.pipeline import Result
 
+_BAD_FILES_SHOWN = 20
+
 
 def tables(result: Result) -> str:
     """The top of the two results as tables, the books in one line, and where the output is."""
@@ -82,9 +84,12 @@ def warnings(summary: dict[str, Any]) -> Iterator[str]:
         )
     if books["rejected"]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary["reject_reasons"].items() if count)
-        yield f"{books['rejected']:,} line(s) rejected ({reasons}); the rejects table names each"
-    for bad in summary["bad_files"]:
+        named = "names each" if books["rejects_stored"] == books["rejected"] else "has the first 100,000 of each file"
+        yield f"{books['rejected']:,} line(s) rejected ({reasons}); the rejects table {named}"
+    for bad in summary["bad_files"][:_BAD_FILES_SHOWN]:
         yield f"left out: {bad['path']}: {bad['error']}"
+    if books["files_skipped"] > _BAD_FILES_SHOWN:
+        yield f"left out: {books['files_skipped'] - _BAD_FILES_SHOWN:,} more file(s); the files table has all of them"
     for layout in summary["layouts"]:
         if repeated := repeated_fields(tuple(layout["layout"].split())):
             yield (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,19 +14,17 @@ from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 from pyspark.sql import types as T  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from flowspark.binary import MISSING
 from flowspark.decode.batches import METADATA, UNKNOWN_FIELDS, arrow_schema
 from flowspark.decode.split import (
     SCAN_SCHEMA,
     SPLIT_SCHEMA,
-    Source,
-    binary_sources,
-    listed_sources,
-    read_split,
-    scan_split,
+    read_task,
+    scan_task,
     split_bytes,
 )
 from flowspark.decode.survey import RANGE_SCHEMA, SURVEY_SCHEMA, Span, opening_layout, survey
-from flowspark.errors import UsageError, did_you_mean
+from flowspark.errors import UsageError, did_you_mean, missing_on_worker
 from flowspark.fields import FIELDS, column_name, field_name, fields_of_version
 from flowspark.files import LogFile
 from flowspark.find import LogFiles, find_files
@@ -45,28 +44,37 @@ _ROUNDS = 4  # tasks for each core in a survey: none outlives the others by much
 
 def scan_files(spark: SparkSession, found: LogFiles, given: Layout | None) -> DataFrame:
     """The scan: one pass over all files, as rows of `tally`, `file` or `rejects`, of which one is set (decode/split.py)."""
-
-    def decode(sources: Iterator[Source]) -> Batches:
-        return scan_split(sources, given)
-
-    return _map_files(spark, found, given, decode, SCAN_SCHEMA)
+    frame = _files_frame(spark, found, given)
+    return frame.mapInArrow(_on_workers(scan_task, found.binary is None, given), from_arrow_schema(SCAN_SCHEMA))
 
 
-def _map_files(
-    spark: SparkSession,
-    found: LogFiles,
-    given: Layout | None,
-    decode: Callable[[Iterator[Source]], Batches],
-    schema: pa.Schema,
-) -> DataFrame:
-    direct = found.binary is None
-    open_sources = listed_sources if direct else binary_sources
+def _files_frame(spark: SparkSession, found: LogFiles, given: Layout | None) -> DataFrame:
+    """The files as the tasks take them: splits for the direct reader, else one row with its bytes for each."""
+    if found.binary is None:
+        return splits_frame(spark, cut_files(spark, found.files, given))
+    return found.binary.drop("uri")
+
+
+def _on_workers(task: Callable[..., Batches], *arguments: Any) -> Callable[[Batches], Batches]:
+    """A function for `mapInArrow` that calls one of flowspark's functions with a task's batches and some arguments.
+
+    Spark sends it to the workers as it is, for a nested function is pickled whole, and it refers to nothing of flowspark's.
+    A function of flowspark's modules would travel as its name, and a worker without the package would fail deep inside
+    pyspark, before any of our code could say what is missing.
+    """
+    home, name, missing = task.__module__, task.__name__, missing_on_worker("{}")
 
     def run(batches: Batches) -> Batches:
-        return decode(open_sources(batches))
+        from importlib import import_module
 
-    frame = splits_frame(spark, cut_files(spark, found.files, given)) if found.binary is None else found.binary
-    return frame.mapInArrow(run, from_arrow_schema(schema))
+        try:
+            found = getattr(import_module(home), name)
+        except ModuleNotFoundError as error:
+            raise RuntimeError(missing.format(str(error.name).split(".")[0])) from error
+        result: Batches = found(batches, *arguments)
+        return result
+
+    return run
 
 
 def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | None) -> list[LogFile]:
@@ -81,8 +89,9 @@ def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | Non
         return list(files)
     frame = _dealt(spark, rows, RANGE_SCHEMA, min(len(rows), _ROUNDS * cores))
     spans: dict[str, list[Span]] = defaultdict(list)
-    for path, start, stop, lines, layout in sorted(frame.mapInArrow(survey, from_arrow_schema(SURVEY_SCHEMA)).collect()):
-        spans[path].append(Span(start, stop, lines, tuple(layout) if layout else None))
+    surveyed = frame.mapInArrow(_on_workers(survey), from_arrow_schema(SURVEY_SCHEMA))
+    for path, start, stop, lines, layout, headers in sorted(surveyed.collect()):
+        spans[path].append(Span(start, stop, lines, tuple(layout) if layout else None, headers))
     cut = {file: pieces(file, layout, spans[file.path]) for file, layout in layouts.items()}
     log.info("%s large file(s) are read in %s piece(s)", len(cut), f"{sum(map(len, cut.values())):,}")
     return [part for file in files for part in cut.get(file, [file])]
@@ -129,9 +138,9 @@ def flow_log_schema(version: int | None = None) -> T.StructType:
 
 def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
     spark: SparkSession,
-    inputs: str | Sequence[str],
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     layout: str | None = None,
     reader: str = "auto",
     on_bad_file: str = "fail",
@@ -144,44 +153,75 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
 
     Args:
         spark: the session, classic or Connect.
-        inputs: files and folders, searched to the bottom.
-        columns: the columns to read; only these are decoded. Names of the schema (`dstport`), of new fields that the
-            registry does not know yet (read as strings), or `file` and `line` (where a record stands), `file_account`,
-            `file_region`, `file_flow_log_id` and `file_time` (what AWS's key tells of the file, as strings),
-            `unknown_fields` (a map of all fields that the registry does not know), and `rejected` (reason and text:
-            with it, rejected lines are rows too). Default: the whole schema and `unknown_fields`.
+        inputs: a file or a folder, which is searched to the bottom, or several; as paths or URIs.
+        columns: the column to read, or several; only these are decoded. Names of the schema (`dstport`), of new fields
+            that the registry does not know yet (read as strings), or `file` and `line` (where a record stands),
+            `file_account`, `file_region`, `file_flow_log_id` and `file_time` (what AWS's key tells of the file, as
+            strings), `unknown_fields` (a map of all fields that the registry does not know), and `rejected` (reason and
+            text: with it, rejected lines are rows too). Default: the whole schema and `unknown_fields`.
         layout: the layout of files without a header, as for `--layout`.
         reader: `auto`, `direct` or `spark`.
-        on_bad_file: `fail`, or `skip` to leave out whole files that cannot be read to their end (rule 10). One that
-            is so large that it is read in pieces, and changes meanwhile, fails the query all the same.
+        on_bad_file: `fail`, or `skip` to leave out whole files that are bad in themselves, or gone since they were
+            listed (rule 10). The files are read anew by each query, and a DataFrame has no place to list what it lacks.
+            So `skip` leaves out only what is bad each time that it is read. A file that the storage refuses or fails to
+            hand over (no permission, archived, a server that is down) fails the query all the same, once it has been
+            tried again, and so does one that is so large that it is read in pieces, and changes meanwhile. Where each
+            file that was left out has to be known, run the job: its files table lists them.
         interval: the UTC day or hour, by publish time, whose files are read; default all.
         accounts, regions, flow_log_ids: only files of these, as their keys tell; default all.
 
     Raises:
-        InputError: an input does not exist or has no log file. A bad file fails the query that reads it.
-        UsageError: an unknown option or layout, a repeated column, or an interval or filter that is none.
+        InputError: an input does not exist or has no log file. A bad file fails the query that reads it, and the error
+            of that names the file.
+        UsageError: an unknown option or layout, a repeated column, an interval or filter that is none, or a value of
+            the wrong type.
     """
     if on_bad_file not in ("fail", "skip"):
         raise UsageError(f"on_bad_file is 'fail' or 'skip', not '{on_bad_file}'")
-    names = [*flow_log_schema().names, UNKNOWN_FIELDS] if columns is None else list(columns)
+    names = [*flow_log_schema().names, UNKNOWN_FIELDS] if columns is None else _texts("columns", columns, "a column name")
     _check_columns(names)
+    _texts("reader", [reader], "a text")
+    for name, value in (("layout", layout), ("interval", interval)):
+        if value is not None:
+            _texts(name, [value], "a text")
+    for name, values in (("accounts", accounts), ("regions", regions), ("flow_log_ids", flow_log_ids)):
+        if values:
+            _texts(name, values, "a text")
     given = parse_layout(layout) if layout else None
     skip = on_bad_file == "skip"
-
-    def decode(sources: Iterator[Source]) -> Batches:
-        return read_split(sources, given, names, skip_bad_files=skip)
-
     selection = select(interval, accounts, regions, flow_log_ids)
-    found = find_files(spark, [inputs] if isinstance(inputs, str) else inputs, reader, selection)
+    roots = _texts("inputs", inputs, "a path or URI")
+    found = find_files(spark, roots, reader, selection, ignored=(MISSING,) if skip else ())
+    task = _on_workers(read_task, found.binary is None, given, names, skip)
     if found.not_searched:
         log.warning("%s", not_searched_warning(found.not_searched))
-    return _map_files(spark, found, given, decode, arrow_schema(names))
+    return _files_frame(spark, found, given).mapInArrow(task, from_arrow_schema(arrow_schema(names)))
+
+
+def _texts(name: str, values: Any, expected: str) -> list[str]:
+    """One text or path, or several, as a list of texts.
+
+    Raises:
+        UsageError: there is none, or one that is empty or something else.
+    """
+    several = [values] if isinstance(values, str | os.PathLike) else values
+    if not isinstance(several, Iterable) or isinstance(several, bytes | Mapping):
+        raise UsageError(f"{name} is {values!r}; give {expected}, or a list of such")
+    texts = []
+    for value in several:
+        text = os.fspath(value) if isinstance(value, os.PathLike) else value
+        if not isinstance(text, str) or not text.strip():
+            raise UsageError(f"{name} has {value!r}, which is not {expected}")
+        texts.append(text)
+    if not texts:
+        raise UsageError(f"{name} is empty; give {expected}, or several")
+    return texts
 
 
 def _check_columns(names: Sequence[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated or not names:
-        raise UsageError(f"columns named twice: {', '.join(repeated)}" if repeated else "no column is asked for")
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise UsageError(f"columns named twice: {', '.join(repeated)}")
     known = [*flow_log_schema().names, *METADATA]
     for name in names:
         hint = did_you_mean(name, known)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from flowspark.decode.reader import LAYOUT_LIMIT
 from flowspark.decode.survey import Span
 from flowspark.files import LogFile, Piece
 from flowspark.layouts import Layout
@@ -56,6 +57,8 @@ def pieces(file: LogFile, layout: Layout, spans: Sequence[Span]) -> list[LogFile
     """
     if [0, *(span.stop for span in spans)] != [*(span.start for span in spans), file.size]:
         return [file]  # it was changed meanwhile
+    if sum(span.layouts for span in spans) >= LAYOUT_LIMIT:
+        return [file]  # it may have too many of them to be a flow log; whoever reads it whole finds out
     line, cut = 1, []
     for span in spans:
         if span.lines:

@@ -44,10 +44,13 @@ class CheckedScan:
 
 
 def store_scan(scan: DataFrame, scans: str, run_id: str) -> str:
-    """Writes a scan to a folder of this run's own below `scans`, and returns the folder's name."""
+    """Writes a scan to a folder of this run's own below `scans`, beside what the run has stored there.
+
+    Returns the folder's name.
+    """
     name = f"run={run_id}"
     with _one_record_a_batch(scan.sparkSession):
-        scan.write.parquet(written_path(f"{scans}/{name}"))
+        scan.write.mode("append").parquet(written_path(f"{scans}/{name}"))
     return name
 
 

@@ -16,7 +16,7 @@ from flowspark.protocols import protocol_label
 from flowspark.settings import SETTINGS_TYPE, Settings, settings_from_text
 from flowspark.stored_scan import CheckedScan
 
-_COUNTS = ", ".join(f"{name}: bigint" for name in ("files", *KINDS, "rejected"))
+_COUNTS = ", ".join(f"{name}: bigint" for name in ("files", "files_skipped", *KINDS, "rejected", "rejects_stored"))
 _REASONS = ", ".join(f"{reason}: bigint" for reason in REJECT_REASONS)
 _CONFLICT = "dstport: int, protocol: string, tags: array<string>"
 SUMMARY_SCHEMA = (
@@ -113,7 +113,7 @@ def summarise(checked: CheckedScan, lookup: Lookup, settings: Settings, untagged
         "tagged": flows - untagged,
         "untagged": untagged,
         "flows_without_ports": books.flows_without_ports,
-        "bad_files": [{"path": path, "error": error} for path, error in books.bad_files.items()],
+        "bad_files": books.first_bad_files,
         "layouts": [{"layout": layout, "files": files} for layout, files in sorted(books.layouts.items())],
         "unknown_fields": books.unknown_fields,
         "late_files": checked.late,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 from flowspark.books import KINDS, Books, is_piece
-from flowspark.decode.split import READ, REJECT_REASONS, SKIPPED
+from flowspark.decode.split import READ, REJECT_LIMIT, REJECT_REASONS, SKIPPED
 from flowspark.tagging import protocol_order
 
 
 def rejects_of(scan: DataFrame, books: Books) -> DataFrame:
-    """The rejected lines of the files that were read: `file, line, reason, text`."""
+    """The rejected lines of the files that were read, of each file the first 100,000: `file, line, reason, text`."""
     rejects = scan.select(F.inline("rejects"))
-    if not books.bad_files:
-        return rejects
-    read = scan.where(F.col("file.status") == READ).select(F.col("file.path").alias("file"))
-    return rejects.join(read, on="file", how="left_semi")
+    if books.bad_files:
+        read = scan.where(F.col("file.status") == READ).select(F.col("file.path").alias("file"))
+        rejects = rejects.join(read, on="file", how="left_semi")
+    if any(file["rejects_stored"] > REJECT_LIMIT for file in books.cut.values()):  # each piece has stored its own
+        place = F.row_number().over(Window.partitionBy("file").orderBy("line"))
+        rejects = rejects.withColumn("place", place).where(F.col("place") <= REJECT_LIMIT).drop("place")
+    return rejects
 
 
 def files_of(scan: DataFrame, books: Books) -> DataFrame:

@@ -1,4 +1,4 @@
-"""Numbers and statuses out of text: eight bytes at a time for whole columns, and exactly, one by one, for the rest."""
+"""Numbers and statuses out of text: whole columns, eight bytes at a time; very long numbers are read one by one."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ _STATUS_WORDS = {
 }
 _NUMBER = re.compile(rb"-?[0-9]+")
 _HYPHEN = 0x2D
+_DIGITS = 16  # what two words hold
 _ZEROS = np.uint64(0x3030303030303030)
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _OVER_NINE = np.uint64(0x7676767676767676)
@@ -37,46 +38,70 @@ _TWO_BYTES = np.uint64(0xFFFF)
 
 @dataclass(frozen=True)
 class Numbers:
-    """A column of numbers: a value for each row, the rows where it is missing, and the rows that it rejects, with why."""
+    """A column of numbers.
+
+    Attributes:
+        values: the value of each row.
+        missing: the rows without a value; None when each row has one.
+        reasons: why the value rejects its row, 0 where it does not; None when no row is rejected.
+    """
 
     values: Longs
     missing: Mask | None
-    reasons: dict[int, int]
+    reasons: Codes | None
 
 
 def numbers(block: Block, starts: Positions, stops: Positions, bounds: tuple[int, int]) -> Numbers:
-    """The numbers that stand between starts and stops: digits by whole columns, whatever else is there one by one."""
+    """The numbers that stand between starts and stops."""
     lengths = stops - starts
     values, unsure = _digits(block, starts, lengths)
     if values.max(initial=0) > bounds[1]:
         unsure |= values > bounds[1]
     if not unsure.any():
-        return Numbers(values, None, {})
+        return Numbers(values, None, None)
     rows = np.flatnonzero(unsure)
     hyphens = (lengths[rows] == 1) & (block.data[starts[rows]] == _HYPHEN)
     missing: Mask | None = None
     if hyphens.any():
         missing = np.zeros(len(values), np.bool_)
         missing[rows] = hyphens
-    reasons = {}
-    for row in rows[~hyphens].tolist():
-        value = exact_number(block.data[starts[row] : stops[row]].tobytes(), bounds)
-        if isinstance(value, Reason):
-            reasons[row] = value.code
-        else:
-            values[row] = value
+        rows = rows[~hyphens]
+        if not len(rows):
+            return Numbers(values, missing, None)
+    values[rows], codes = _odd_numbers(block, starts[rows], lengths[rows], bounds)
+    reasons: Codes | None = None
+    if codes.any():
+        reasons = np.zeros(len(values), np.uint8)
+        reasons[rows] = codes
     return Numbers(values, missing, reasons)
 
 
+def _odd_numbers(block: Block, starts: Positions, lengths: Positions, bounds: tuple[int, int]) -> tuple[Longs, Codes]:
+    """The values of some texts that are not plain digits within the bounds, and why they reject their rows, or 0.
+
+    A file can be full of them, so only those of more than 16 digits are looked at one by one.
+    """
+    minus = block.data[starts] == _HYPHEN
+    firsts, sizes = starts + minus, lengths - minus
+    values, no_digits = _digits(block, firsts, sizes)
+    values[minus] *= -1
+    codes = np.where(no_digits, np.uint8(BAD_NUMBER), np.uint8(0))
+    codes[~no_digits & ((values < bounds[0]) | (values > bounds[1]))] = OUT_OF_RANGE
+    for row in np.flatnonzero(sizes > _DIGITS).tolist():
+        value = exact_number(block.data[starts[row] : starts[row] + lengths[row]].tobytes(), bounds)
+        values[row], codes[row] = (0, value.code) if isinstance(value, Reason) else (value, 0)
+    return values, codes
+
+
 def _digits(block: Block, starts: Positions, lengths: Positions) -> tuple[Longs, Mask]:
-    """The values of up to sixteen digits, and where something else stands; there the value means nothing."""
+    """The values of up to 16 digits, and where something else stands; there the value means nothing."""
     if lengths.max(initial=0) <= 8:
         return _eight(block.words[starts] ^ _ZEROS, lengths)
     high = np.where(lengths > 8, block.words[starts] ^ _ZEROS, np.uint64(0))
     high_values, high_bad = _eight(high, np.clip(lengths - 8, 1, 8))
     low = block.words[starts + np.maximum(lengths - 8, 0)] ^ _ZEROS
     low_values, low_bad = _eight(low, np.minimum(lengths, 8))
-    return high_values * 100_000_000 + low_values, high_bad | low_bad | (lengths > 16)
+    return high_values * 100_000_000 + low_values, high_bad | low_bad | (lengths > _DIGITS)
 
 
 def _eight(digits: Words, lengths: Positions) -> tuple[Longs, Mask]:

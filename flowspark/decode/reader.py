@@ -7,12 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+import numpy as np
+
 from flowspark.decode.blocks import Block, Buffer, read_blocks
 from flowspark.decode.numbers import REASONS
 from flowspark.decode.records import FLOW, NODATA, SKIPDATA, Records, evaluate, headers
 from flowspark.decode.tokens import first_line, line_end
+from flowspark.errors import BadFile
 from flowspark.files import Piece
 from flowspark.layouts import Layout, check_countable, header_layout, headerless_layout, no_records
+
+LAYOUT_LIMIT = 1000
+"""How many layouts a flow log can have (rule 10)."""
+
+_LAYOUT_TEXT = 1 << 14  # characters of a layout's names; those of all fields of AWS together have some 900
+_CR, _SPACE = b"\r "
 
 
 @dataclass
@@ -28,26 +37,25 @@ class Audit:
     nodata: int = 0
     skipdata: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    layouts: list[Layout] = field(default_factory=list)
+    layouts: dict[Layout, None] = field(default_factory=dict)  # in the order of their first lines
 
     @property
     def next_line(self) -> int:
         """The number, in the file, of the line after those that were counted."""
         return self.first_line + self.lines
 
-    @property
-    def rejected(self) -> int:
-        """The number of rejected lines."""
-        return self.reasons.total()
-
-    def add(self, records: Records) -> None:
-        """Enters the lines of some records."""
+    def add(self, records: Records, headers: int = 0) -> None:
+        """Enters the lines of some records; so many of the blank ones were headers that repeat the layout."""
         self.lines += len(records.lines)
-        self.blank += records.lines.blank
+        self.header += headers
+        self.blank += records.lines.blank - headers
         self.flows += records.count(FLOW)
         self.nodata += records.count(NODATA)
         self.skipdata += records.count(SKIPDATA)
-        self.reasons.update(REASONS[reason] for reason in records.refused.values())
+        _, codes = records.refused
+        if len(codes):
+            counts = np.bincount(codes, minlength=len(REASONS)).tolist()
+            self.reasons.update(dict(zip(REASONS[1:], counts[1:], strict=True)))
 
     def add_header(self, layout: Layout) -> None:
         """Enters a header line."""
@@ -56,9 +64,18 @@ class Audit:
         self.use(layout)
 
     def use(self, layout: Layout) -> None:
-        """Notes that lines of the file have a layout."""
-        if layout not in self.layouts:
-            self.layouts.append(check_countable(layout))
+        """Notes that lines of the file have a layout.
+
+        Raises:
+            BadFile: its records cannot be counted, or no flow log has such a layout, or so many (rule 10).
+        """
+        if layout in self.layouts:
+            return
+        if sum(map(len, layout)) > _LAYOUT_TEXT:
+            raise BadFile(f"not a flow log: its layout '{' '.join(layout)[:200]} …' is far too long; leave the file out")
+        if len(self.layouts) == LAYOUT_LIMIT:
+            raise BadFile(f"not a flow log: it has more than {LAYOUT_LIMIT:,} different header lines; leave the file out")
+        self.layouts[check_countable(layout)] = None
 
 
 def read_records(
@@ -106,10 +123,12 @@ def read_records(
             continue
         records = evaluate(block, layout, wanted, audit.next_line)
         found = headers(records)
-        for segment in _segments(block, records, found, wanted, audit) if found else [records]:
-            audit.add(segment)
-            yield segment
-        layout = found[-1][1] if found else layout
+        if found:
+            yield from _segments(block, records, found, wanted, audit)
+            layout = found[-1][1]
+        else:
+            audit.add(records)
+            yield records
     if layout and not piece and not audit.header and not audit.flows + audit.nodata + audit.skipdata:
         shown = " ".join(layout)[:200]
         problem = f"not a flow log: it has no header, and not one of its lines is a record of the layout '{shown}'"
@@ -140,10 +159,24 @@ def _segments(
     A header is refused under any layout, so one look at the block under the first layout has found them all.
     """
     ends = whole.lines.ends
-    layout, start = whole.layout, 0
+    layout, start, repeated = whole.layout, 0, 0
     for line, following in [*found, (len(ends) - 1, None)]:
+        if following == layout:
+            _blank_out(block, int(ends[line]) + 1, int(ends[line + 1]))
+            repeated += 1
+            continue
         if line > start:
-            yield evaluate(block.part(int(ends[start]), int(ends[line])), layout, wanted, audit.next_line)
+            records = evaluate(block.part(int(ends[start]), int(ends[line])), layout, wanted, audit.next_line)
+            audit.add(records, repeated)
+            yield records
         if following:
             audit.add_header(following)
-            layout, start = following, line + 1
+            layout, start, repeated = following, line + 1, 0
+
+
+def _blank_out(block: Block, first: int, last: int) -> None:
+    """Overwrites a header that repeats the layout in force: a file may have one for each record, as files are
+    concatenated, and as a blank line it does not part the records around it."""
+    if block.data[last - 1] == _CR:
+        last -= 1
+    block.data[first:last] = _SPACE

@@ -13,7 +13,7 @@ from flowspark.decode import numbers as num
 from flowspark.decode.blocks import Block
 from flowspark.decode.numbers import Codes, Longs, Numbers
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, keys_of
-from flowspark.decode.tokens import Lines, Mask, split
+from flowspark.decode.tokens import Lines, Mask, Positions, split
 from flowspark.fields import FIELDS
 from flowspark.layouts import Layout, header_layout
 
@@ -23,6 +23,7 @@ DECISIVE = ("dstport", "protocol", "log-status")
 """The fields that every run reads: they tell what a record is, and make a header in mid-file stand out."""
 
 FIELD_COUNT = 1
+_SHORTEST_FIELD = min(map(len, FIELDS))
 TEXT_LIMIT = 1000
 
 
@@ -44,7 +45,7 @@ class Records:
         first_line: the number, in the file, of the first of the lines.
         kinds: FLOW, NODATA, SKIPDATA or REJECTED for each row; None when all are flows.
         numbers: the columns of numbers that were asked for, by field name.
-        reasons: why a row is rejected, by row.
+        reasons: why each row is rejected, 0 where it is not; None when no row is.
     """
 
     lines: Lines
@@ -52,11 +53,7 @@ class Records:
     first_line: int
     kinds: Codes | None
     numbers: dict[str, Numbers]
-    reasons: dict[int, int]
-
-    def line(self, row: int) -> int:
-        """The line, from 0, of a row."""
-        return row if self.lines.row_lines is None else int(self.lines.row_lines[row])
+    reasons: Codes | None
 
     def count(self, kind: int) -> int:
         """How many rows are of a kind."""
@@ -65,16 +62,23 @@ class Records:
         return int(np.count_nonzero(self.kinds == kind))
 
     @cached_property
-    def refused(self) -> dict[int, int]:
-        """The reason of each line, from 0, that is no record, in the order of the lines."""
-        reasons = dict.fromkeys(self.lines.odd.tolist(), FIELD_COUNT)
-        reasons.update((self.line(row), reason) for row, reason in self.reasons.items())
-        return dict(sorted(reasons.items()))
+    def refused(self) -> tuple[Positions, Codes]:
+        """The lines, from 0, that are no record, in order, and the reason of each."""
+        odd, row_lines = self.lines.odd, self.lines.row_lines
+        codes = np.full(len(odd), FIELD_COUNT, np.uint8)
+        if self.reasons is None:
+            return odd, codes
+        rows = np.flatnonzero(self.reasons)
+        lines = np.concatenate([odd, rows if row_lines is None else row_lines[rows]])
+        order = np.argsort(lines, kind="stable")  # quick for two sorted halves
+        return lines[order], np.concatenate([codes, self.reasons[rows]])[order]
 
-    def rejects(self) -> Iterator[Reject]:
-        """The rejected lines, in order, one at a time: a block can be full of them."""
-        texts = self.lines.texts(np.array([*self.refused], np.intp))
-        for (line, reason), text in zip(self.refused.items(), texts, strict=True):
+    def rejects(self, most: int | None = None) -> Iterator[Reject]:
+        """The rejected lines, or so many of them at most, in order, one at a time: a block can be full of them."""
+        lines, reasons = self.refused
+        lines = lines[:most]
+        texts = self.lines.texts(lines)
+        for line, reason, text in zip(lines.tolist(), reasons[:most].tolist(), texts, strict=True):
             # four bytes are the most that a character takes, and the fewest that leave the first 1,000 as they are
             shown = text[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT]
             yield Reject(self.first_line + line, num.REASONS[reason], shown)
@@ -84,30 +88,38 @@ def evaluate(block: Block, layout: Layout, wanted: frozenset[str], first_line: i
     """The records of a block whose lines have one layout; `wanted` are the fields to read beside the decisive ones."""
     lines = split(block, len(layout))
     columns: dict[str, Numbers] = {}
-    reasons: dict[int, int] = {}
+    reasons: Codes | None = None
     codes: Codes | None = np.full(lines.rows, num.NO_STATUS, np.uint8)
     for name in dict.fromkeys(layout):  # of a repeated field, the first column counts
         if name == "log-status":
             codes = num.statuses(block, *lines.column(layout.index(name)))
             if codes is not None:
-                for row in np.flatnonzero(codes == num.OTHER_STATUS).tolist():
-                    reasons[row] = num.BAD_STATUS
+                reasons = _first_reasons(reasons, (codes == num.OTHER_STATUS) * np.uint8(num.BAD_STATUS))
         elif (name in wanted or name in DECISIVE) and name in FIELDS and FIELDS[name].type != "string":
             columns[name] = num.numbers(block, *lines.column(layout.index(name)), FIELDS[name].bounds)
-            for row, reason in columns[name].reasons.items():
-                reasons[row] = min(reason, reasons.get(row, reason))
+            reasons = _first_reasons(reasons, columns[name].reasons)
     return Records(lines, layout, first_line, _kinds(lines.rows, codes, columns, reasons), columns, reasons)
 
 
-def _kinds(rows: int, codes: Codes | None, columns: dict[str, Numbers], reasons: dict[int, int]) -> Codes | None:
-    if codes is None and not reasons:
+def _first_reasons(reasons: Codes | None, others: Codes | None) -> Codes | None:
+    """The reason of each row that comes first in rule 9, which is the lowest number but for 0 (no reason)."""
+    if reasons is None or others is None:
+        return others if reasons is None else reasons
+    one = np.uint8(1)
+    first: Codes = np.minimum(reasons - one, others - one) + one  # 0 becomes 255, and 0 again
+    return first
+
+
+def _kinds(rows: int, codes: Codes | None, columns: dict[str, Numbers], reasons: Codes | None) -> Codes | None:
+    if codes is None and reasons is None:
         return None
     kinds = np.zeros(rows, np.uint8)
     if codes is not None:
         kinds[codes == num.NODATA] = NODATA
         kinds[codes == num.SKIPDATA] = SKIPDATA
         kinds[(codes == num.NO_STATUS) & _without_ports(rows, columns)] = NODATA
-    kinds[list(reasons)] = REJECTED
+    if reasons is not None:
+        kinds[reasons != 0] = REJECTED
     return kinds
 
 
@@ -128,11 +140,22 @@ def headers(records: Records) -> list[tuple[int, Layout]]:
 
     A header is always among the refused lines: its log-status is no status, and without one its dstport is no number.
     """
-    lines = np.array([*records.refused], np.intp)
-    first_bytes = records.lines.block.data[records.lines.ends[lines] + 1]
-    lines = lines[(first_bytes >= ord("a")) | (first_bytes <= ord(" "))]  # as a header begins, maybe after blanks
-    found = zip(lines.tolist(), map(header_layout, records.lines.texts(lines)), strict=True)
-    return [(line, layout) for line, layout in found if layout]
+    lines, _ = records.refused
+    if not len(lines):
+        return []
+    ends = records.lines.ends
+    first_bytes = records.lines.block.data[ends[lines] + 1]
+    long_enough = ends[lines + 1] - ends[lines] > _SHORTEST_FIELD
+    # as a header begins, maybe after blanks; most lines that are refused begin otherwise
+    lines = lines[long_enough & ((first_bytes >= ord("a")) | (first_bytes <= ord(" ")))]
+    layouts: dict[bytes, Layout | None] = {}  # a block may be full of one line
+    found = []
+    for line, text in zip(lines.tolist(), records.lines.texts(lines), strict=True):
+        if text not in layouts:
+            layouts[text] = header_layout(text)
+        if layout := layouts[text]:
+            found.append((line, layout))
+    return found
 
 
 def flow_keys(records: Records) -> Longs:

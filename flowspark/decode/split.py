@@ -26,7 +26,7 @@ from flowspark.decode.numbers import REASONS
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.records import Records, Reject, flow_keys
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
-from flowspark.errors import BadFile
+from flowspark.errors import BadFile, Unreadable
 from flowspark.fields import field_name
 from flowspark.files import LogFile, Piece, reported_path, utc_text
 from flowspark.layouts import Layout
@@ -47,13 +47,17 @@ _FILE = pa.struct(
         ("stop", pa.int64()),
         ("layouts", pa.list_(pa.string())),
         *((kind, pa.int64()) for kind in ("lines", "header", "blank", "flows", "nodata", "skipdata", *REJECT_REASONS)),
+        ("rejects_stored", pa.int64()),
     ]
 )
 _REJECT = pa.struct([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
 
 SCAN_SCHEMA = pa.schema([("tally", pa.list_(_COUNT)), ("file", _FILE), ("rejects", pa.list_(_REJECT))])
 """What a scan stores: in each row one of the three is set. A `file` is one that was read whole, or the piece of it from
-`start` to `stop`."""
+`start` to `stop`; `rejects_stored` says how many of its rejected lines are in the rows of `rejects`."""
+
+REJECT_LIMIT = 100_000
+"""How many rejected lines of a file, or of a piece of one, a scan stores: the first ones. All are counted."""
 
 SPLIT_SCHEMA = pa.schema([("files", pa.binary())])
 """What tells a task its files (`split_bytes`)."""
@@ -133,6 +137,22 @@ def binary_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
             yield Source(name, size.as_py(), time, partial(pa.BufferReader, data))
 
 
+def scan_task(batches: Iterable[pa.RecordBatch], direct: bool, given: Layout | None) -> Iterator[pa.RecordBatch]:
+    """`scan_split` for the files that a task is given, by their paths (direct) or as bytes that Spark has read."""
+    return scan_split(_sources(batches, direct=direct), given)
+
+
+def read_task(
+    batches: Iterable[pa.RecordBatch], direct: bool, given: Layout | None, columns: Sequence[str], skip_bad_files: bool
+) -> Iterator[pa.RecordBatch]:
+    """`read_split` for the files that a task is given, by their paths (direct) or as bytes that Spark has read."""
+    return read_split(_sources(batches, direct=direct), given, columns, skip_bad_files=skip_bad_files)
+
+
+def _sources(batches: Iterable[pa.RecordBatch], *, direct: bool) -> Iterator[Source]:
+    return listed_sources(batches) if direct else binary_sources(batches)
+
+
 def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.RecordBatch]:
     """The tally, the audits and the rejected lines of some files, as batches of `SCAN_SCHEMA`.
 
@@ -143,20 +163,21 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
     audits: list[dict[str, Any]] = []
     rejects: list[tuple[str, Reject]] = []
     for source in sources:
-        audit, tally = Audit(), Tally()
+        audit, tally, stored = Audit(), Tally(), 0
         try:
             for records in source.records(audit, buffer, given):
                 tally.add(flow_keys(records))
-                for reject in records.rejects():
+                for reject in records.rejects(REJECT_LIMIT - stored):
                     rejects.append((source.path, reject))
+                    stored += 1
                     if len(rejects) >= _MANY:
                         yield _reject_batch(rejects)
                         rejects = []
         except BadFile as error:
-            audits.append({"file": _audit_row(source, Audit(), SKIPPED, str(error))})
+            audits.append({"file": _audit_row(source, Audit(), SKIPPED, str(error), stored)})
         else:
             total.merge(tally)
-            audits.append({"file": _audit_row(source, audit, READ, None)})
+            audits.append({"file": _audit_row(source, audit, READ, None, stored)})
         if len(audits) >= _MANY:
             yield from row_batches(audits, SCAN_SCHEMA)
             audits = []
@@ -174,7 +195,8 @@ def read_split(
     Raises:
         BadFile: a file cannot be read to its end and bad files are not skipped; the message names it. With
             `skip_bad_files` each file is read twice: first to its end, to know that it is whole. A piece is never
-            skipped: others of its file may have been read.
+            skipped: others of its file may have been read. Nor is a file that the storage did not hand over: it may
+            do so the next time.
     """
     buffer = Buffer()
     wanted = frozenset(field_name(column) for column in columns)
@@ -189,11 +211,11 @@ def read_split(
                 while some := list(islice(rejects, _MANY)):
                     yield reject_batch(some, source.path, columns)
         except BadFile as error:
-            if source.piece or not skip_bad_files:
+            if source.piece or not skip_bad_files or isinstance(error, Unreadable):
                 raise BadFile(f"{source.path}: {error}") from error
 
 
-def _audit_row(source: Source, audit: Audit, status: str, error: str | None) -> dict[str, Any]:
+def _audit_row(source: Source, audit: Audit, status: str, error: str | None, stored: int) -> dict[str, Any]:
     return {
         "path": source.path,
         "size": source.size,
@@ -210,6 +232,7 @@ def _audit_row(source: Source, audit: Audit, status: str, error: str | None) -> 
         "nodata": audit.nodata,
         "skipdata": audit.skipdata,
         **{reason: audit.reasons[reason] for reason in REJECT_REASONS},
+        "rejects_stored": stored,
     }
 
 

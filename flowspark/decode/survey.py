@@ -16,9 +16,9 @@ from flowspark.decode.blocks import GZIP, LINE_LIMIT, Block, Buffer, Counted, re
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.split import open_span
 from flowspark.decode.tokens import Mask
-from flowspark.errors import BadFile
+from flowspark.errors import BadFile, Unreadable, one_line
 from flowspark.files import LogFile
-from flowspark.layouts import Layout, check_countable, header_layout
+from flowspark.layouts import Layout, header_layout
 
 RANGE_SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64()), ("start", pa.int64()), ("stop", pa.int64())])
 """Which range of which file a survey is to look at."""
@@ -30,6 +30,7 @@ SURVEY_SCHEMA = pa.schema(
         ("stop", pa.int64()),
         ("lines", pa.int64()),
         ("layout", pa.list_(pa.string())),
+        ("layouts", pa.int64()),
     ]
 )
 """What a survey tells of a range: its file, and the fields of `Span`."""
@@ -47,12 +48,14 @@ class Span(NamedTuple):
         stop: the position after the last one's LF, or the end of the file.
         lines: how many they are.
         layout: of the last header among them; None where there is none.
+        layouts: how many different layouts their headers declare.
     """
 
     start: int
     stop: int
     lines: int
     layout: Layout | None
+    layouts: int = 0
 
 
 def opening_layout(file: LogFile, given: Layout | None) -> Layout | None:
@@ -71,7 +74,7 @@ def opening_layout(file: LogFile, given: Layout | None) -> Layout | None:
             pass
     except BadFile:
         return None
-    return audit.layouts[0] if audit.layouts else None
+    return next(iter(audit.layouts), None)
 
 
 def survey(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -89,17 +92,17 @@ def survey_range(path: str, size: int, start: int, stop: int, buffer: Buffer) ->
     """What stands in a range of a plain file; as fast as lines can be counted, in as little memory as reading takes.
 
     Raises:
-        BadFile: the file cannot be read, was changed, or has a line longer than 1 MiB or a header that cannot be counted.
+        BadFile: the file cannot be read, was changed, or has a line longer than 1 MiB or headers that no flow log has.
     """
     first, last = (_line_start(path, size, position) for position in (start, stop))
-    lines, layout = 0, None
+    lines, layout, audit = 0, None, Audit()
     if first < last:
         for block in read_blocks(open_span(path, size, first, last), buffer, size, first, last):
             breaks = block.data == _LF
             lines += int(np.count_nonzero(breaks)) - 1
-            for header in _headers(block, breaks):
-                layout = check_countable(header)
-    return Span(first, last, lines, layout)
+            for layout in _headers(block, breaks):
+                audit.use(layout)
+    return Span(first, last, lines, layout, len(audit.layouts))
 
 
 def _line_start(path: str, size: int, position: int) -> int:
@@ -119,8 +122,8 @@ def _bytes(path: str, size: int, start: int, stop: int) -> Iterator[io.BufferedI
     try:
         with text_stream(Counted(open_span(path, size, start, stop)), plain=True) as stream:
             yield stream
-    except OSError as error:
-        raise BadFile(f"cannot be read: {error}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise Unreadable(f"cannot be read: {one_line(error)}") from error
 
 
 def _headers(block: Block, breaks: Mask) -> Iterator[Layout]:
@@ -128,9 +131,12 @@ def _headers(block: Block, breaks: Mask) -> Iterator[Layout]:
     no_digits = block.data[1:] - _ZERO > _NINE  # unsigned: what is below zero is above nine
     if not (breaks[:-1] & no_digits).any():  # most formats begin each line with a digit, and a header never does
         return
+    layouts: dict[bytes, Layout | None] = {}  # a block may be full of one line
     for found in _HEADER.finditer(block.data.data):
         line = found.group()[1:]
-        added = block.open_end and found.end() == len(block.data) - 1
-        layout = header_layout(line if added else line.removesuffix(b"\r"))
-        if layout:
+        if not (block.open_end and found.end() == len(block.data) - 1):
+            line = line.removesuffix(b"\r")
+        if line not in layouts:
+            layouts[line] = header_layout(line)
+        if layout := layouts[line]:
             yield layout

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
+import pyspark
 import pytest
 from chispa import assert_df_equality
 from chispa.schema_comparer import assert_schema_equality
@@ -22,6 +28,7 @@ from tests import reference
 from tests.logs import NODATA, V2, flow, log, write
 from tests.strategies import contents
 
+ROOT = Path(__file__).parent.parent.parent
 V2_SCHEMA = (
     "version int, account_id string, interface_id string, srcaddr string, dstaddr string, srcport int, dstport int, "
     "protocol int, packets bigint, bytes bigint, start bigint, end bigint, action string, log_status string"
@@ -219,6 +226,107 @@ def test_a_bad_file_fails_the_query_that_reads_it_and_names_it(spark, tmp_path):
     with pytest.raises(Exception, match=r"BadFile: .*cut\.log\.gz: the gzip ends too early"):  # wrapped by Spark
         flowspark.read_flow_logs(spark, str(path)).count()
     assert flowspark.read_flow_logs(spark, str(path), on_bad_file="skip").count() == 0
+
+
+def test_a_file_that_is_gone_fails_the_query_of_sparks_reader_too(spark, tmp_path):
+    for fault in ("Missing", "Corrupt"):
+        spark.conf.set(f"spark.sql.files.ignore{fault}Files", "true")  # as a platform may have it
+    for name in "abc":
+        write(tmp_path / "logs" / f"{name}.log", log(flow(443), flow(22)))
+    write(tmp_path / "logs" / "empty.log", b"")
+    failing, skipping = (
+        flowspark.read_flow_logs(spark, str(tmp_path / "logs"), columns=["dstport"], reader="spark", on_bad_file=choice)
+        for choice in ("fail", "skip")
+    )
+    assert (failing.count(), skipping.count()) == (6, 6)
+    (tmp_path / "logs" / "b.log").unlink()
+    with pytest.raises(Exception, match=r"logs/b\.log"):
+        failing.count()
+    assert skipping.count() == 4
+
+
+def test_a_link_to_nothing_fails_the_query_of_either_reader(spark, tmp_path):
+    write(tmp_path / "logs" / "a.log", log(flow(443)))
+    (tmp_path / "logs" / "b.log").symlink_to(tmp_path / "nothing")
+    for reader in ("direct", "spark"):
+        with pytest.raises(Exception, match=r"b\.log: a link to a file that is not there"):
+            flowspark.read_flow_logs(spark, tmp_path / "logs", reader=reader).count()
+        assert flowspark.read_flow_logs(spark, tmp_path / "logs", reader=reader, on_bad_file="skip").count() == 1
+
+
+def test_paths_and_single_values_are_taken_as_they_come(spark, tmp_path):
+    path = write(tmp_path / "a.log", log(flow(443)))
+    other = write(tmp_path / "b.log", log(flow(22)))
+    assert flowspark.read_flow_logs(spark, path, columns="dstport").collect() == [(443,)]
+    both = flowspark.read_flow_logs(spark, (p for p in [path, str(other)]), columns=("dstport",), reader="spark")
+    assert sorted(both.collect()) == [(22,), (443,)]
+    lookup = write(tmp_path / "l.csv", b"dstport,protocol,tag\n443,tcp,web\n")
+    assert flowspark.load_lookup(spark, lookup).collect() == [(443, 6, "web")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"inputs": None}, "inputs is None; give a path or URI, or a list of such"),
+        ({"inputs": b"logs"}, "inputs is b'logs'; give"),
+        ({"inputs": 7}, "inputs is 7; give"),
+        ({"inputs": []}, "inputs is empty; give a path or URI"),
+        ({"inputs": ""}, "inputs has '', which is not a path or URI"),
+        ({"inputs": ["logs", None]}, "inputs has None, which is not a path or URI"),
+        ({"columns": [1]}, "columns has 1, which is not a column name"),
+        ({"columns": []}, "columns is empty; give a column name"),
+        ({"columns": [""]}, "columns has '', which"),
+        ({"columns": 5}, "columns is 5; give a column name"),
+        ({"interval": ""}, "interval has '', which is not a text"),
+        ({"interval": 20261122}, "interval has 20261122, which is not a text"),
+        ({"layout": ""}, "layout has '', which is not a text"),
+        ({"layout": ["v2"]}, "layout has ['v2'], which"),
+        ({"reader": None}, "reader has None"),
+        ({"accounts": [""]}, "accounts has '', which is not a text"),
+        ({"accounts": [123456789010]}, "accounts has 123456789010, which is not a text"),
+        ({"regions": "eu-west-1"}, "region 'eu-west-1' is one text; give a list"),
+        ({"on_bad_file": None}, "on_bad_file is 'fail' or 'skip', not 'None'"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told(wrong, message):
+    with pytest.raises(UsageError, match="^" + re.escape(message)):
+        flowspark.read_flow_logs(None, **({"inputs": "logs"} | wrong))
+
+
+WITHOUT_FLOWSPARK = """
+import sys, flowspark
+from flowspark import scan, splits
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+spark.sparkContext.setLogLevel("OFF")
+for reader in ("direct", "spark"):
+    try:
+        flowspark.read_flow_logs(spark, sys.argv[1], reader=reader).count()
+    except Exception as error:
+        print(reader, "RuntimeError: flowspark is missing on a worker; install it in the environment that" in str(error))
+splits._UNCUT, splits._RANGE, splits._EVEN = 1000, 300, 0
+try:
+    flowspark.read_flow_logs(spark, sys.argv[1]).count()
+except Exception as error:
+    print("survey", "RuntimeError: flowspark is missing on a worker; install it in the environment that" in str(error))
+"""
+
+
+def test_a_worker_without_flowspark_is_told(tmp_path):
+    """The driver has the package on its own path alone, as a notebook may; the workers' interpreter does not."""
+    path = write(tmp_path / "a.log", log(*[flow(443)] * 50))
+    spark_python = Path(pyspark.__file__).parent.parent
+    worker = write(tmp_path / "python", f'#!/bin/sh\nPYTHONPATH={spark_python} exec {sys.executable} "$@"\n'.encode())
+    worker.chmod(0o755)
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{WITHOUT_FLOWSPARK}"
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYSPARK_PYTHON")}
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env=clean | {"PYSPARK_PYTHON": str(worker), "PYSPARK_DRIVER_PYTHON": sys.executable},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert run.stdout.splitlines() == ["direct True", "spark True", "survey True"], run.stderr[-3000:]
 
 
 def test_a_column_that_is_close_to_a_known_one_is_warned_of(spark, tmp_path, caplog):

@@ -18,9 +18,11 @@ import pytest
 
 from flowspark import pipeline
 from flowspark.cli import parser
-from flowspark.errors import InputError
+from flowspark.decode.blocks import Buffer, read_blocks
+from flowspark.errors import BadFile, InputError
 from flowspark.files import LogFile
 from flowspark.s3 import S3
+from flowspark.scan import read_flow_logs
 from flowspark.settings import NAMES, Settings, load_settings
 from tests.logs import NODATA, flow, log, write
 from tests.s3_server import CREDENTIALS as SECRETS
@@ -201,6 +203,78 @@ def test_files_that_cannot_be_read_are_named_and_left_out_whole(spark, bucket, p
     assert tuple(Path(file["path"]).stem for file in summary["bad_files"]) == bad
     again = pipeline.run(spark, asked(bucket, input=(), retag=True)).summary
     assert again["bad_files"] == summary["bad_files"]
+
+
+def test_a_file_that_spark_could_not_read_the_first_time_is_read_once_more_and_no_other(spark, bucket, proxy, caplog):
+    for n in range(4):
+        bucket.put(f"logs/a b%20{n}.log", log(*[flow(443)] * 500, "bad"))
+    bucket.put("logs/empty.log")
+    caplog.set_level("INFO")
+    proxy.fail("GetObject", under="logs/a b%202", times=1, status=403)
+    summary = pipeline.run(spark, asked(bucket, reader="spark")).summary
+    assert [summary["books"][name] for name in ("files", "files_skipped", "flows", "rejected")] == [5, 0, 2000, 4]
+    assert "1 file(s) could not be read, and are read once more" in caplog.text
+    audits = spark.read.parquet(summary["scan"]).where("file IS NOT NULL").select("file.path").collect()
+    names = [*(f"a b%20{n}.log" for n in range(4)), "empty.log"]
+    assert sorted(row["path"] for row in audits) == [bucket.uri(f"logs/{name}") for name in names]
+    assert [proxy.count("GetObject", under=f"logs/a b%20{n}") for n in range(4)] == [1, 1, 2, 1]
+    caplog.clear()
+    assert pipeline.run(spark, asked(bucket, reader="direct")).summary["books"] == summary["books"]
+    assert "read once more" not in caplog.text
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("fault", ["deleted", "hidden", "refused"])
+def test_a_query_of_the_library_fails_for_a_file_that_it_cannot_read(spark, bucket, proxy, reader, fault):
+    for name in "abc":
+        bucket.put(f"logs/{name}.log", log(flow(443), flow(22)))
+
+    def records(on_bad_file: str):
+        columns = ["file", "dstport"]
+        return read_flow_logs(spark, bucket.uri("logs"), columns=columns, reader=reader, on_bad_file=on_bad_file)
+
+    failing, skipping = records("fail"), records("skip")
+    assert (failing.count(), skipping.count()) == (6, 6)
+    if fault == "deleted":
+        bucket.delete("logs/b.log")
+    elif fault == "hidden":
+        proxy.hide("logs/b.log")
+    else:
+        proxy.fail("GetObject", under="logs/b.log", status=403)
+    with pytest.raises(Exception, match=r"logs/b\.log"):
+        failing.collect()
+    if fault == "refused":  # the storage may hand it over the next time: a frame that lacks it would be no answer
+        with pytest.raises(Exception, match=r"logs/b\.log"):
+            skipping.collect()
+    else:
+        assert sorted({row["file"] for row in skipping.collect()}) == [bucket.uri(f"logs/{name}.log") for name in "ac"]
+
+
+@pytest.mark.parametrize("size", [1, 20, 1000, (8 << 20) + 1])
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (403, None, "ACCESS_DENIED"),
+        (403, "InvalidObjectState", "as a rule because it is archived"),
+        (404, None, "vanished between listing and reading"),
+    ],
+)
+def test_an_object_that_s3_does_not_hand_over_shows_the_reason_whatever_its_size(bucket, proxy, size, status, code, told):
+    bucket.put("a.log", b"x" * size)
+    stream = S3("s3").open(bucket.uri("a.log"), size - 1)  # its last byte: no error fits where one byte does
+    proxy.fail("GetObject", status=status, code=code)
+    with pytest.raises(BadFile, match=told) as caught:
+        list(read_blocks(stream, Buffer()))
+    assert "flush" not in str(caught.value)
+
+
+def test_a_small_object_is_asked_for_again_when_s3_is_busy(bucket, proxy):
+    bucket.put("a.log", b"x")
+    for times in (1, 3):
+        proxy.clear()
+        proxy.fail("GetObject", times=times)
+        with S3("s3").open(bucket.uri("a.log")) as stream:
+            assert stream.read() == b"x"
 
 
 @pytest.mark.parametrize("reader", READERS)

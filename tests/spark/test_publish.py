@@ -12,7 +12,8 @@ from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark import pipeline
-from flowspark.books import KINDS, check_books, check_files, read_books
+from flowspark.books import KINDS, read_books
+from flowspark.checks import check_books, check_files
 from flowspark.decode.split import REJECT_REASONS, SCAN_SCHEMA
 from flowspark.errors import CheckError, FlowsparkError, InputError, UsageError
 from flowspark.files import LogFile
@@ -85,6 +86,7 @@ def why_unread(_path: str) -> str:
     [
         ({"file": {"lines": 6}}, "its lines are not all explained"),
         ({"file": {"flows": 3}}, "its lines are not all explained"),
+        ({"file": {"rejects_stored": 0}}, "its lines are not all explained, or not stored"),
         ({"file": {"flows": 1, "nodata": 2}}, "1 flows were read and 2 were counted"),
         ({"tally": {"flows": 3}}, "2 flows were read and 3 were counted"),
     ],
@@ -102,7 +104,7 @@ def test_rule_11_a_rejected_line_that_is_not_stored_fails_the_run(spark, tmp_pat
     output = Output(spark, str(tmp_path / "out"), "all", "csv")
     fewer = scan.withColumn("rejects", F.filter("rejects", lambda reject: reject["text"] != "worse"))
     stored = load_scan(spark, output.scans, store_scan(fewer, output.scans, "1"))
-    with pytest.raises(CheckError, match="2 lines were rejected and 1 are stored"):
+    with pytest.raises(CheckError, match="2 rejected lines were to be stored and 1 are stored"):
         check_books(read_books(stored, [str(path)], why_unread))
 
 
@@ -127,7 +129,7 @@ def stored_pieces(spark, *pieces):
             "path": "/logs/a.log",
             "size": 9,
             "layouts": [V2],
-            **dict.fromkeys((*KINDS, *REJECT_REASONS), 0),
+            **dict.fromkeys((*KINDS, *REJECT_REASONS, "rejects_stored"), 0),
             "lines": 1,
             **piece,
         }

@@ -29,6 +29,7 @@ def test_rule_1_a_flow_is_ok_or_has_no_status_but_both_ports(ansi_spark, tmp_pat
     )
     assert out.summary["books"] == {
         "files": 5, "lines": 22, "header": 5, "blank": 0, "flows": 7, "nodata": 9, "skipdata": 1, "rejected": 0,
+        "files_skipped": 0, "rejects_stored": 0,
     }  # fmt: skip
     assert out.tags == [("web", 4), ("Untagged", 3)]
     assert out.summary["flows_without_ports"] == 3
@@ -283,3 +284,23 @@ def test_rule_12_a_large_file_in_pieces_is_published_as_the_whole_file_is(spark,
     (tables, books, parts), (tables_of_pieces, books_of_pieces, pieces) = published
     assert (tables_of_pieces, books_of_pieces) == (tables, books)
     assert (parts, pieces > 15) == (5, True)
+
+
+def test_rule_9_the_first_100_000_rejected_lines_of_a_file_are_published_in_pieces_too(spark, tmp_path, monkeypatch):
+    logs = {"large.log": log(flow(), *["x"] * 150_000, flow()), "small.log": log(flow(), "bad")}
+    published = []
+    for limit in (splits._LARGEST, 1000):
+        monkeypatch.setattr(splits, "_UNCUT", limit)
+        monkeypatch.setattr(splits, "_RANGE", 100_000)
+        monkeypatch.setattr(splits, "_EVEN", 0)
+        out = run_job(spark, tmp_path, logs, **ANY)
+        stored = spark.read.parquet(out.summary["scan"]).selectExpr("inline(rejects)").count()
+        published.append((read_part(out.output, "rejects"), out.summary["books"], stored))
+    (whole, books, stored), (in_pieces, books_of_pieces, stored_of_pieces) = published
+    assert in_pieces == whole
+    assert books_of_pieces == books
+    assert (stored, stored_of_pieces) == (100_001, 150_001)
+    assert (books["rejected"], books["rejects_stored"]) == (150_001, 100_001)
+    assert [out.rejects[n][:2] for n in (0, 99_999, 100_000)] == [
+        ("large.log", 3), ("large.log", 100_002), ("small.log", 3),
+    ]  # fmt: skip

@@ -6,6 +6,7 @@ import gzip
 import io
 import subprocess
 import sys
+import time
 from collections import Counter
 
 import numpy as np
@@ -19,7 +20,7 @@ from flowspark.decode.batches import record_batch
 from flowspark.decode.blocks import Block, Buffer
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.records import flow_keys
-from flowspark.decode.split import Source, listed_sources, scan_split, split_bytes
+from flowspark.decode.split import Source, listed_sources, read_split, scan_split, split_bytes
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
 from flowspark.errors import BadFile
 from flowspark.fields import FIELDS, column_name
@@ -79,6 +80,8 @@ def clean(row: dict) -> dict:
 @example(b"\x1f\x8b")
 @example(V2.encode())
 @example(V2.encode() + b"\r")
+@example(log(flow(), V2, flow(), f" {V2}\t", "x", V2, V2, flow(22), end="\r\n") + V2.encode())
+@example(log(flow(), V2, "protocol log-status dstport", "protocol log-status dstport", "6 OK 443") + V2.encode() + b"\r")
 def test_any_file_decodes_as_the_reference_reads_it(data):
     assert_same(data)
 
@@ -140,10 +143,11 @@ def test_whole_columns_of_numbers_are_read_as_one_by_one(values, bounds):
             assert read.missing is not None
             assert read.missing[row]
         elif isinstance(exact, numbers.Reason):
+            assert read.reasons is not None
             assert read.reasons[row] == exact.code
         else:
             assert read.values[row] == exact
-            assert row not in read.reasons
+            assert read.reasons is None or not read.reasons[row]
             assert read.missing is None or not read.missing[row]
 
 
@@ -330,5 +334,97 @@ def test_strings_that_are_no_utf8_are_read_with_replacement_characters():
 
 def test_refused_lines_are_found_once_and_in_order():
     part = next(iter(read_records(io.BytesIO(log("x", flow("x"), "y", flow(443, 999))), Audit(), Buffer(), None)))
-    assert part.refused == {0: 1, 1: 3, 2: 1, 3: 4}
+    lines, reasons = part.refused
+    assert (lines.tolist(), reasons.tolist()) == ([0, 1, 2, 3], [1, 3, 1, 4])
     assert part.count(records.FLOW) == 0
+
+
+def audits_and_rejects(data: bytes) -> tuple[dict, list[dict]]:
+    """The audit of a file, and its rejected lines as they are stored."""
+    source = Source("a", len(data), None, lambda: io.BytesIO(data))
+    rows = [row for part in scan_split([source], None) for row in part.to_pylist()]
+    (audit,) = (row["file"] for row in rows if row["file"])
+    return audit, [reject for row in rows for reject in row["rejects"] or []]
+
+
+def test_rule_9_a_gzip_of_four_kilobytes_can_hold_two_million_bad_lines_and_the_first_100_000_are_stored():
+    bomb = gzip.compress(log(flow()) + b"x\n" * 2_000_000)
+    assert len(bomb) < 5000
+    start = time.process_time()
+    audit, rejects = audits_and_rejects(bomb)
+    assert time.process_time() - start < 5  # half a second; one Python object for each line took 17
+    assert (audit["lines"], audit["flows"], audit["field_count"]) == (2_000_002, 1, 2_000_000)
+    assert audit["rejects_stored"] == len(rejects) == 100_000
+    assert [rejects[place]["line"] for place in (0, 1, -1)] == [3, 4, 100_002]
+
+
+@pytest.mark.parametrize(("bad", "expected"), [(99_999, 99_999), (100_000, 100_000), (100_001, 100_000)])
+def test_rule_9_the_audit_tells_how_many_rejected_lines_are_stored(bad, expected):
+    audit, rejects = audits_and_rejects(log(*["443 x"] * bad, "443 6", header="dstport protocol"))
+    assert (audit["bad_number"], audit["rejects_stored"], len(rejects)) == (bad, expected, expected)
+
+
+def test_rule_9_the_audit_of_a_bad_file_tells_how_many_of_its_rejected_lines_had_been_stored():
+    audit, rejects = audits_and_rejects(gzip.compress(log(flow()) + b"bad\n" * 300_000)[:-4])
+    assert audit["status"] == "skipped"
+    assert audit["lines"] == 0
+    assert audit["rejects_stored"] == len(rejects) > 0
+
+
+def test_rule_9_rejected_lines_that_are_rows_have_no_limit():
+    data = log(flow(), *["bad"] * 100_001)
+    source = Source("a", len(data), None, lambda: io.BytesIO(data))
+    batches = list(read_split([source], None, ["line", "rejected"], skip_bad_files=False))
+    assert sum(batch.column("rejected").is_valid().to_pylist().count(True) for batch in batches) == 100_001
+
+
+def layouts(count: int) -> bytes:
+    return b"".join(b"dstport protocol x%d\n443 6 -\n" % number for number in range(count))
+
+
+def test_rule_10_a_file_of_more_than_a_thousand_layouts_is_not_a_flow_log():
+    audit, _ = audits_and_rejects(layouts(1000) * 2)
+    assert (audit["status"], audit["header"], audit["flows"], len(audit["layouts"])) == ("read", 2000, 2000, 1000)
+    audit, _ = audits_and_rejects(layouts(1001))
+    assert (audit["status"], audit["layouts"]) == ("skipped", [])
+    assert audit["error"].startswith("not a flow log: it has more than 1,000 different header lines")
+
+
+def test_rule_10_a_layout_of_some_thousand_characters_is_that_of_no_flow_log():
+    long = b"dstport protocol x%s\n443 6 -\n"
+    assert audits_and_rejects(long % (b"y" * 16_000))[0]["flows"] == 1
+    audit, _ = audits_and_rejects(long % (b"y" * 17_000))
+    assert audit["error"].startswith("not a flow log: its layout 'dstport protocol xyyy")
+
+
+def test_rule_12_a_header_before_each_record_is_read_in_one_go():
+    some = log("443 6 OK", "x", "", "53 17 OK", "443 6 NODATA", header="dstport protocol log-status", end="\r\n")
+    start = time.process_time()
+    assert_same(some * 5_000, ("dstport", "protocol"))
+    assert time.process_time() - start < 10  # with a segment for each header it took half a minute
+
+
+class Failing(io.RawIOBase):
+    """A file that fails after its first bytes."""
+
+    def __init__(self, data: bytes, error: Exception) -> None:
+        self._data, self._error = io.BytesIO(data), error
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, memory) -> int:
+        count = self._data.readinto(memory)
+        if not count:
+            raise self._error
+        return count
+
+
+@pytest.mark.parametrize("error", [OSError("reset"), pa.ArrowInvalid("reset"), pa.ArrowNotImplementedError("reset")])
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_storage_that_fails_fails_the_query_and_the_error_names_the_file(error, skip):
+    source = Source("/logs/a.log", 999, None, lambda: Failing(log(flow()), error))
+    with pytest.raises(BadFile, match=r"^/logs/a\.log: cannot be read: reset"):
+        list(read_split([source], None, ["line"], skip_bad_files=skip))
+    (audit,) = (row["file"] for part in scan_split([source], None) for row in part.to_pylist() if row["file"])
+    assert (audit["status"], audit["error"]) == ("skipped", "cannot be read: reset")

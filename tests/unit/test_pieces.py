@@ -165,6 +165,29 @@ def test_a_line_of_one_mebibyte_is_cut_around():
     assert [file.piece.first_line for file in assert_same(data, 1 << 19)] == [1, 4]
 
 
+def test_a_file_of_many_layouts_is_not_cut(tmp_path):
+    def headers(first: int, stop: int) -> list[str]:
+        return [f"dstport protocol x{number}" for number in range(first, stop)]
+
+    few = logged(write(tmp_path / "few.log", log(*headers(0, 998), header=None)))
+    assert len(cut(few, 500)) > 30
+    many = logged(write(tmp_path / "many.log", log(*headers(0, 1200), header=None)))
+    assert cut(many, 500) == [many]
+    _, (audit,), _ = scanned([many], None)
+    assert audit["status"] == "skipped"
+    one = logged(write(tmp_path / "one.log", log(*headers(0, 1) * 3000, header=None)))
+    assert len(cut(one, 5000)) > 5
+
+
+def test_rule_9_each_piece_stores_the_first_100_000_of_its_rejected_lines(tmp_path):
+    file = logged(write(tmp_path / "a.log", log(flow(), *["bad"] * 250_000)))
+    _, audits, rejects = scanned(cut(file, 900_000), None)
+    first = -(-(900_000 - len(log(flow()))) // len("bad\n"))  # lines that start before the cut
+    assert [audit["field_count"] for audit in audits] == [first, 250_000 - first]
+    assert [audit["rejects_stored"] for audit in audits] == [100_000, 250_000 - first]
+    assert [line for line, _, _ in rejects] == [*range(3, 100_003), *range(first + 3, 250_003)]
+
+
 def test_a_file_that_was_changed_meanwhile_is_not_cut(tmp_path):
     path = write(tmp_path / "a.log", MIXED)
     for size in (len(MIXED) - 1, len(MIXED) + 1):
