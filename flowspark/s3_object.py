@@ -10,6 +10,7 @@ from flowspark.errors import VANISHED, BadFile, one_line
 _READ_AHEAD = 8 << 20  # bytes that one request to S3 brings; with none, each small read would be a request of its own
 _TRIES = 5
 _GONE = ("NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
+_NO_BODY = "No response body"  # an older pyarrow: for want of room it has S3's status alone, which is the same for both
 _NO_NAME = "AWS Error [code "  # pyarrow has no name for InvalidObjectState, and hardly an object is refused for another
 
 # pyarrow has S3's answer written into memory of just the size that it has asked for. An error that is longer than that
@@ -58,7 +59,7 @@ class S3Object(io.RawIOBase):
             except OSError as error:
                 answer = self._answer() if _ANSWER_LOST in str(error) else one_line(error)
                 if answer:
-                    raise _refusal(answer) from error
+                    raise _refusal(answer, self._path) from error
             else:
                 return data
         if size:
@@ -80,16 +81,20 @@ class S3Object(io.RawIOBase):
             return None
         except OSError as error:
             return one_line(error).split("': ", 1)[-1]
-        except TypeError:  # an older pyarrow
-            return (
-                "as a rule because the credentials may not read it, or because it is archived (Glacier); "
-                f"`aws s3 cp s3://{self._path} -` shows its answer"
-            )
+        except TypeError:  # a pyarrow that takes no size
+            return _ANSWER_LOST
         return None
 
 
-def _refusal(answer: str) -> Exception:
+def _refusal(answer: str, path: str) -> Exception:
     if any(code in answer for code in _GONE):
         return BadFile(VANISHED)
-    archived = ", as a rule because it is archived (Glacier) and has to be restored first" if _NO_NAME in answer else ""
-    return OSError(f"S3 refused to hand over the object{archived}: {answer}")
+    why = ""
+    if _ANSWER_LOST in answer or ("ACCESS_DENIED" in answer and _NO_BODY in answer):
+        why = (
+            ", as a rule because it is archived (Glacier) or because the credentials may not read it; "
+            f"`aws s3 cp s3://{path} -` shows which"
+        )
+    elif _NO_NAME in answer:
+        why = ", as a rule because it is archived (Glacier) and has to be restored first"
+    return OSError(f"S3 refused to hand over the object{why}: {answer}")
