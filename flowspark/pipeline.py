@@ -48,6 +48,7 @@ Fence = Callable[[Callable[[], Any]], Any]
 """`fenced`, for one output and one turn."""
 
 _EXAMPLES = 5
+_READ_AGAIN = 10_000  # files; each is named in Spark's plan, and a storage that fails for more is in no passing trouble
 _ORPHANED = timedelta(days=1)  # the stored scan of a run that started so long ago, and is not the current one
 
 
@@ -108,8 +109,9 @@ def count(spark: SparkSession, this: Run) -> Result:
     paths = [file.path for file in found.files]
     books = read_books(stored, paths)
     if books.vanished:  # Spark's reader gives up at the first fault; flowspark's own has tried again by itself
-        log.info("%s file(s) could not be read, and are read once more", f"{len(books.vanished):,}")
-        store_scan(scan_files(spark, found.only(books.vanished), layout), output.scans, this.run_id)
+        again = books.vanished[:_READ_AGAIN]
+        log.info("%s file(s) could not be read, %s are read once more", f"{len(books.vanished):,}", f"{len(again):,}")
+        store_scan(scan_files(spark, found.only(again), layout), output.scans, this.run_id)
         stored = load_scan(spark, output.scans, name)
         books = read_books(stored, paths, partial(why_unread, spark))
     check(books, stored, settings)

@@ -19,11 +19,10 @@ from flowspark.decode.batches import METADATA, UNKNOWN_FIELDS, arrow_schema
 from flowspark.decode.split import (
     SCAN_SCHEMA,
     SPLIT_SCHEMA,
-    read_task,
-    scan_task,
     split_bytes,
 )
 from flowspark.decode.survey import RANGE_SCHEMA, SURVEY_SCHEMA, Span, opening_layout, survey
+from flowspark.decode.tasks import read_task, scan_task
 from flowspark.errors import UsageError, did_you_mean, missing_on_worker
 from flowspark.fields import FIELDS, column_name, field_name, fields_of_version
 from flowspark.files import LogFile
@@ -184,12 +183,13 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
     for name, value in (("layout", layout), ("interval", interval)):
         if value is not None:
             _texts(name, [value], "a text")
-    for name, values in (("accounts", accounts), ("regions", regions), ("flow_log_ids", flow_log_ids)):
-        if values:
-            _texts(name, values, "a text")
+    filters = [
+        _texts(name, values, "a text") if values and not isinstance(values, str) else values or ()
+        for name, values in (("accounts", accounts), ("regions", regions), ("flow_log_ids", flow_log_ids))
+    ]
     given = parse_layout(layout) if layout else None
     skip = on_bad_file == "skip"
-    selection = select(interval, accounts, regions, flow_log_ids)
+    selection = select(interval, *filters)
     roots = _texts("inputs", inputs, "a path or URI")
     found = find_files(spark, roots, reader, selection, ignored=(MISSING,) if skip else ())
     task = _on_workers(read_task, found.binary is None, given, names, skip)

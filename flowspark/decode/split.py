@@ -137,22 +137,6 @@ def binary_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
             yield Source(name, size.as_py(), time, partial(pa.BufferReader, data))
 
 
-def scan_task(batches: Iterable[pa.RecordBatch], direct: bool, given: Layout | None) -> Iterator[pa.RecordBatch]:
-    """`scan_split` for the files that a task is given, by their paths (direct) or as bytes that Spark has read."""
-    return scan_split(_sources(batches, direct=direct), given)
-
-
-def read_task(
-    batches: Iterable[pa.RecordBatch], direct: bool, given: Layout | None, columns: Sequence[str], skip_bad_files: bool
-) -> Iterator[pa.RecordBatch]:
-    """`read_split` for the files that a task is given, by their paths (direct) or as bytes that Spark has read."""
-    return read_split(_sources(batches, direct=direct), given, columns, skip_bad_files=skip_bad_files)
-
-
-def _sources(batches: Iterable[pa.RecordBatch], *, direct: bool) -> Iterator[Source]:
-    return listed_sources(batches) if direct else binary_sources(batches)
-
-
 def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.RecordBatch]:
     """The tally, the audits and the rejected lines of some files, as batches of `SCAN_SCHEMA`.
 

@@ -1,0 +1,26 @@
+"""What a Spark task runs: the files that it is given, by their paths or with their bytes, to record batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pyarrow as pa
+
+from flowspark.decode.split import Source, binary_sources, listed_sources, read_split, scan_split
+from flowspark.layouts import Layout
+
+
+def scan_task(batches: Iterable[pa.RecordBatch], direct: bool, given: Layout | None) -> Iterator[pa.RecordBatch]:
+    """`scan_split` for the files that a task is given, by their paths (direct) or as bytes that Spark has read."""
+    return scan_split(_sources(batches, direct=direct), given)
+
+
+def read_task(
+    batches: Iterable[pa.RecordBatch], direct: bool, given: Layout | None, columns: Sequence[str], skip_bad_files: bool
+) -> Iterator[pa.RecordBatch]:
+    """`read_split` for the files that a task is given, by their paths (direct) or as bytes that Spark has read."""
+    return read_split(_sources(batches, direct=direct), given, columns, skip_bad_files=skip_bad_files)
+
+
+def _sources(batches: Iterable[pa.RecordBatch], *, direct: bool) -> Iterator[Source]:
+    return listed_sources(batches) if direct else binary_sources(batches)
