@@ -9,7 +9,7 @@ from typing import Any
 
 from flowspark.books import KINDS, Books
 from flowspark.decode.split import REJECT_REASONS, SKIPPED
-from flowspark.errors import CheckError, InputError
+from flowspark.errors import CheckError, InputError, printable
 
 _SHOWN = 10
 _BAD_FILES_SHOWN = 100  # more than a person reads
@@ -44,7 +44,7 @@ def check_files(books: Books, on_bad_file: str) -> None:
 
 def _first_of(bad: Mapping[str, str]) -> str:
     """The first 100 bad files, one a line, and how to find the others."""
-    lines = [f"{path}: {error}" for path, error in islice(bad.items(), _BAD_FILES_SHOWN)]
+    lines = [printable(f"{path}: {error}") for path, error in islice(bad.items(), _BAD_FILES_SHOWN)]
     if len(bad) > _BAD_FILES_SHOWN:
         lines.append(
             f"… and {len(bad) - _BAD_FILES_SHOWN:,} more; to see them, run with a part of the input (one --input, "
@@ -61,7 +61,7 @@ def check_books(books: Books) -> None:
     """
     totals = books.totals
     explained = sum(totals[name] for name in (*KINDS[1:], *REJECT_REASONS))
-    faults = [f"{path}: its lines are not all explained, or not stored" for path in books.unbalanced[:_SHOWN]]
+    faults = [printable(f"{path}: its lines are not all explained, or not stored") for path in books.unbalanced[:_SHOWN]]
     if totals["lines"] != explained:
         faults.append(f"{totals['lines']:,} lines were read and {explained:,} are explained")
     if totals["flows"] != books.tallied:
@@ -84,7 +84,7 @@ def check_books(books: Books) -> None:
 def rejects_error(books: Books, limit: Decimal, examples: list[dict[str, Any]]) -> CheckError:
     """The error of a run with too many rejected lines: how many for which reason, and the first of them."""
     reasons = ", ".join(f"{books.totals[name]:,} {name}" for name in REJECT_REASONS if books.totals[name])
-    shown = (f"{e['file']}, line {e['line']}: {e['reason']}: {e['text'][:200]}" for e in examples)
+    shown = (printable(f"{e['file']}, line {e['line']}: {e['reason']}: {e['text'][:200]}") for e in examples)
     return CheckError(
         f"{books.rejected:,} of {books.records:,} record lines were rejected ({reasons}), more than max_reject_ratio "
         f"{limit} allows, so nothing was published; look at the lines, or raise --max-reject-ratio:\n  "

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import flowspark
-from flowspark.errors import FlowsparkError, UsageError, cause, did_you_mean, printable
+from flowspark.errors import FlowsparkError, UsageError, cause, did_you_mean, missing_on_worker, printable
 from flowspark.settings import LOG_LEVELS, NAMES, Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -194,15 +194,5 @@ def _short(error: Any) -> str:
     text = str(error)
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
     if missing:
-        name = missing.group(1).split(".")[0]
-        if name == "flowspark":
-            return (
-                "flowspark is missing on a worker; ship it as a zip (python -m zipfile -c flowspark.zip flowspark/) with "
-                "--py-files flowspark.zip, or on Spark Connect with spark.addArtifacts('flowspark.zip', pyfile=True). "
-                "Use a zip: a wheel would reach only the driver"
-            )
-        return (
-            f"{name} is missing on a worker; install it in the environment that PYSPARK_PYTHON names there, "
-            "or ship that environment with --archives"
-        )
+        return missing_on_worker(missing.group(1).split(".")[0])
     return f"{cause(error)}; run again with --log-level DEBUG for the whole account"

@@ -111,9 +111,15 @@ def missing_on_worker(name: str) -> str:
     >>> missing_on_worker("flowspark").split(";")[0]
     'flowspark is missing on a worker'
     """
+    if name == "flowspark":
+        return (
+            "flowspark is missing on a worker; ship it as a zip (python -m zipfile -c flowspark.zip flowspark/) with "
+            "--py-files flowspark.zip, or on Spark Connect with spark.addArtifacts('flowspark.zip', pyfile=True). "
+            "Use a zip: a wheel would reach only the driver"
+        )
     return (
         f"{name} is missing on a worker; install it in the environment that PYSPARK_PYTHON names there, "
-        "or ship it with --archives or --py-files"
+        "or ship that environment with --archives"
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from flowspark.errors import InputError, UsageError
+from flowspark.errors import InputError, UsageError, printable
 
 AWS_LOGS = "AWSLogs"
 ALL = "all"
@@ -144,7 +144,7 @@ class Selection:
 
 def unplaced(selection: Selection, unclear: Mapping[str, str]) -> InputError:
     """The error for files that do not tell what is asked of them; the first of them are named, with what they lack."""
-    named = [f"{path} does not tell its {what}" for path, what in unclear.items()]
+    named = [printable(f"{path} does not tell its {what}") for path, what in unclear.items()]
     more = [f"… and {len(named) - _SHOWN} more"] if len(named) > _SHOWN else []
     return InputError(
         f"{len(named)} file(s) cannot be placed for {selection}; AWS's file names tell all of it "

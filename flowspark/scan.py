@@ -61,7 +61,8 @@ def _on_workers(task: Callable[..., Batches], *arguments: Any) -> Callable[[Batc
     A function of flowspark's modules would travel as its name, and a worker without the package would fail deep inside
     pyspark, before any of our code could say what is missing.
     """
-    home, name, missing = task.__module__, task.__name__, missing_on_worker("{}")
+    home, name = task.__module__, task.__name__
+    own, other = missing_on_worker("flowspark"), missing_on_worker("{}")
 
     def run(batches: Batches) -> Batches:
         from importlib import import_module
@@ -69,7 +70,8 @@ def _on_workers(task: Callable[..., Batches], *arguments: Any) -> Callable[[Batc
         try:
             found = getattr(import_module(home), name)
         except ModuleNotFoundError as error:
-            raise RuntimeError(missing.format(str(error.name).split(".")[0])) from error
+            package = str(error.name).split(".")[0]
+            raise RuntimeError(own if package == "flowspark" else other.format(package)) from error
         result: Batches = found(batches, *arguments)
         return result
 

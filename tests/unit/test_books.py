@@ -76,6 +76,7 @@ def test_the_warnings_name_the_first_20_bad_files_and_count_the_others():
         "bad_files": books.first_bad_files,
         "lookup": {"mappings": 1, "conflicts": []},
         "late_files": [],
+        "layouts": [],
         "unknown_fields": [],
         "flows_without_ports": 0,
     }

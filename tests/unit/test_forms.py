@@ -156,7 +156,7 @@ def test_rule_10_a_text_without_a_record_is_called_what_its_first_line_looks_lik
 def test_an_export_can_be_read_with_a_layout_that_names_the_time():
     audit = Audit()
     list(read_records(io.BytesIO(TIMED * 3), audit, Buffer(), parse_layout(f"time {V2}")))
-    assert (audit.flows, audit.rejected) == (3, 0)
+    assert (audit.flows, audit.reasons.total()) == (3, 0)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_an_export_can_be_read_with_a_layout_that_names_the_time():
 def test_a_text_that_begins_with_the_letters_of_a_form_or_an_odd_line_is_read(first):
     audit = Audit()
     list(read_records(io.BytesIO(log(first, flow(), flow(), header=None)), audit, Buffer(), parse_layout("v2")))
-    assert (audit.flows, audit.rejected) == (2, 1)
+    assert (audit.flows, audit.reasons.total()) == (2, 1)
 
 
 def test_the_sample_logs_and_an_empty_file_are_in_no_other_form():

@@ -450,8 +450,9 @@ def test_of_very_much_that_was_not_searched_a_thousand_entries_are_kept():
 
 
 def test_what_was_not_searched_is_a_warning_of_the_report():
-    summary = {"late_files": [], "books": {"skipdata": 0, "rejected": 0}, "bad_files": [], "layouts": [],
-               "unknown_fields": [], "flows_without_ports": 0, "lookup": {"mappings": 1, "conflicts": []}}  # fmt: skip
+    summary = {"late_files": [], "books": {"skipdata": 0, "rejected": 0, "files_skipped": 0}, "bad_files": [],
+               "layouts": [], "unknown_fields": [], "flows_without_ports": 0,
+               "lookup": {"mappings": 1, "conflicts": []}}  # fmt: skip
     assert list(warnings(summary)) == list(warnings(summary | {"not_searched": []})) == []
     (message,) = warnings(summary | {"not_searched": [f"/logs/{n}" for n in range(7)]})
     assert message == (

@@ -288,7 +288,7 @@ def test_the_repeated_fields_of_a_layout_are_named_once_each(layout, repeated):
 
 def test_a_run_warns_of_layouts_that_name_a_field_more_than_once():
     none = dict.fromkeys(["late_files", "bad_files", "unknown_fields", "flows_without_ports"])
-    counts = {"skipdata": 0, "rejected": 0}
+    counts = {"skipdata": 0, "rejected": 0, "files_skipped": 0}
     layouts = [
         {"layout": "account-id dstport protocol account-id bytes bytes", "files": 1200},
         {"layout": " ".join(V2), "files": 3},
