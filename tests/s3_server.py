@@ -40,6 +40,12 @@ def s3_jars() -> str:
     return subprocess.run([ROOT / "scripts" / "jars", name], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
+def s3_properties() -> dict[str, str]:
+    """The settings of conf/spark-s3.conf, as spark-submit reads them."""
+    lines = [line.strip() for line in S3_CONF.read_text().splitlines()]
+    return dict(line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
+
+
 @contextmanager
 def s3_server() -> Iterator[tuple[str, int]]:
     """A server with nothing on it: its host and port."""
