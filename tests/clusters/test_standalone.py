@@ -14,7 +14,7 @@ import pytest
 from tests.clusters.conftest import submit, tables
 from tests.clusters.standalone import Cluster, standalone
 from tests.logs import flow, log
-from tests.s3_server import CREDENTIALS, S3_CONF, s3_jars
+from tests.s3_server import S3_CONF, s3_jars
 
 FILES = 24
 
@@ -73,8 +73,7 @@ def kill_meanwhile(proxy, kill: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-@pytest.mark.parametrize("reader", ["direct", "spark"])
-@pytest.mark.parametrize("what", ["executor", "worker"])
+@pytest.mark.parametrize(("what", "reader"), [("executor", "direct"), ("worker", "spark")])
 def test_an_executor_or_a_worker_that_is_killed_in_the_scan_changes_nothing(run, bucket, proxy, tmp_path, what, reader):
     many_files(bucket)
     limit = ("--reader", reader, "--max-reject-ratio", "1")
@@ -98,16 +97,3 @@ def test_an_executor_or_a_worker_that_is_killed_in_the_scan_changes_nothing(run,
         assert killed
         assert "Lost executor" in found.stderr, "an operator sees it in Spark's own log"
     assert tables(bucket, "cluster") == tables(bucket, "local")
-
-
-def test_keys_of_the_driver_alone_do_not_reach_the_executors(run, sample, tmp_path, monkeypatch):
-    """The direct reader opens files in the executors, with credentials that they find there."""
-    with monkeypatch.context() as patch:
-        for name in CREDENTIALS:
-            patch.delenv(name)
-        with standalone(tmp_path / "cluster", workers=1, AWS_EC2_METADATA_DISABLED="true") as cluster:
-            for name, value in CREDENTIALS.items():
-                patch.setenv(name, value)
-            found = run(cluster.master, sample, "out", "--reader", "direct")
-    assert found.returncode in (1, 3), found.stdout + found.stderr
-    assert not sample.keys("out/tag_counts")
