@@ -81,18 +81,21 @@ def test_a_run_that_left_files_out_is_not_current_since_the_fault_may_have_passe
     assert pipeline.run(spark, settings).tops is None
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_a_results_table_that_somebody_has_removed_is_made_again(spark, tmp_path, name):
+def test_a_results_table_that_somebody_has_removed_is_made_again(spark, tmp_path):
     settings = asked(tmp_path, skip_unchanged=True)
     pipeline.run(spark, settings)
-    before = read_part(tmp_path / "out", name, DAY)
-    shutil.rmtree(tmp_path / "out" / name / f"interval={DAY}")
-    pipeline.run(spark, settings)
-    assert read_part(tmp_path / "out", name, DAY) == before
-    for part in (tmp_path / "out" / name / f"interval={DAY}").glob("part-*"):
-        part.unlink()
-    pipeline.run(spark, settings)
-    assert read_part(tmp_path / "out", name, DAY) == before
+    before = {name: read_part(tmp_path / "out", name, DAY) for name in TABLES}
+    output = pipeline.Output(spark, settings.output, DAY, "csv")
+    for name in TABLES:
+        folder = tmp_path / "out" / name / f"interval={DAY}"
+        folder.rename(tmp_path / "aside")
+        assert output.missing_results() == [name]
+        (tmp_path / "aside").rename(folder)
+    for part in (tmp_path / "out" / "rejects" / f"interval={DAY}").glob("part-*"):
+        part.unlink()  # its _SUCCESS stays
+    shutil.rmtree(tmp_path / "out" / "tag_counts")
+    assert pipeline.run(spark, settings).tops
+    assert {name: read_part(tmp_path / "out", name, DAY) for name in TABLES} == before
     assert pipeline.run(spark, settings).tops is None
 
 
@@ -123,7 +126,7 @@ def test_an_output_is_tagged_again_under_any_of_its_names_and_after_it_was_moved
     scan = pipeline.run(spark, asked(tmp_path)).summary["scan"]
     assert scan.startswith(f"_scan/interval={DAY}/run=")
     (tmp_path / "link").symlink_to("out")
-    for name in ("link", "out", f"../{tmp_path.name}/out"):
+    for name in ("link", f"../{tmp_path.name}/out"):
         time.sleep(1.1)  # times in run ids have seconds
         assert pipeline.run(spark, retag(tmp_path, output=f"{tmp_path}/{name}")).summary["scan"] == scan
         assert list((tmp_path / "out" / scan).glob("part-*"))
@@ -303,26 +306,7 @@ def test_a_run_that_stands_still_in_the_middle_of_a_write_takes_the_summary_back
 # Damaged state
 
 
-def pretty(text: str) -> str:
-    return json.dumps(json.loads(text), indent=2)
-
-
-def without(name: str):
-    return lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != name}) + "\n"
-
-
-def with_scan(scan: str):
-    return lambda text: json.dumps(json.loads(text) | {"scan": scan}) + "\n"
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pretty, lambda text: text[:200], lambda text: text * 2, lambda _: "[]\n", lambda _: "null\n",
-        lambda _: "\x00\xff\n", without("settings"), without("scan"), without("books"),
-        with_scan("../../elsewhere/run=1"), with_scan("/run=1"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("damage", [lambda text: json.dumps(json.loads(text), indent=2), lambda text: text[:200]])
 def test_a_damaged_summary_is_no_previous_run_with_a_warning(spark, tmp_path, caplog, damage):
     settings = asked(tmp_path, skip_unchanged=True)
     pipeline.run(spark, settings)
@@ -380,7 +364,7 @@ def test_a_setting_that_an_older_summary_lacks_is_its_default(spark, tmp_path):
 # Paths are literal
 
 
-@pytest.mark.parametrize("name", ["out[1]", "out{a,b}", "out*", "out?", "o\\ut", "o ut%20+#ü"])
+@pytest.mark.parametrize("name", ["out[1]{a,b}*?", "o\\ut %20+#ü"])
 def test_an_output_may_have_any_name(spark, tmp_path, name):
     for other in ("out1", "outa", "outx"):  # what a pattern would find
         write(tmp_path / other / "summary" / f"interval={DAY}" / "part-0.json", b"{}")
