@@ -1,4 +1,4 @@
-"""Records as Arrow: one record batch in the versioned schema, with the columns that were asked for."""
+"""Turns records into Arrow record batches in the versioned schema, with the requested columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILE, LINE, REJECTED_LINE, UNKNOWN_FIELDS = "file", "line", "rejected", "unknown
 _ARROW = {"int": pa.int32(), "long": pa.int64(), "string": pa.string()}
 _REJECTED_TYPE = pa.struct([("reason", pa.string()), ("text", pa.string())])
 FILE_FACTS = {"file_account": "account", "file_region": "region", "file_flow_log_id": "flow_log_id", "file_time": "time"}
-"""Columns of what a file's key tells, and the names of the facts (`keys.KeyFacts`)."""
+"""The columns for what a file's key tells, and the attribute of `keys.KeyFacts` that each of them holds."""
 METADATA = {
     FILE: pa.string(),
     **dict.fromkeys(FILE_FACTS, pa.string()),
@@ -30,7 +30,7 @@ METADATA = {
     REJECTED_LINE: _REJECTED_TYPE,
     UNKNOWN_FIELDS: pa.map_(pa.string(), pa.string()),
 }
-"""Columns that are no fields: where a record stands, why a line is none, and the fields that the registry lacks."""
+"""The columns that are not fields of the log: where a record stands, why a line is rejected, and all unknown fields."""
 
 
 def column_type(column: str) -> pa.DataType:
@@ -47,7 +47,10 @@ def arrow_schema(columns: Sequence[str]) -> pa.Schema:
 
 
 def row_batches(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Rows of Python objects, if any, as one batch; by way of JSON: `pa.array` would import pandas into each worker."""
+    """Yields rows of Python objects as one batch; no rows give no batch.
+
+    The rows are passed as JSON, because `pa.array` would import pandas into each worker.
+    """
     if rows:
         text = json.dumps({"rows": rows}).encode()
         how = arrow_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
@@ -58,13 +61,13 @@ def row_batches(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> Iterato
 
 
 def number_array(values: Longs, kind: pa.DataType, missing: Mask | None = None) -> pa.Array:
-    """Numbers as Arrow; not by `pa.array`, which would import pandas into each worker."""
+    """An Arrow array of numbers, made without `pa.array`, which would import pandas into each worker."""
     valid = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(values.astype(kind.to_pandas_dtype()))])
 
 
 def text_array(texts: Sequence[str]) -> pa.Array:
-    """Texts as Arrow, the same way."""
+    """An Arrow array of texts, made without `pa.array` (see `number_array`)."""
     data = [text.encode() for text in texts]
     edges = np.zeros(len(data) + 1, np.int32)
     np.cumsum([len(text) for text in data], out=edges[1:])
@@ -72,13 +75,13 @@ def text_array(texts: Sequence[str]) -> pa.Array:
 
 
 def reject_arrays(rejects: Sequence[Reject]) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """The lines, reasons and texts of rejected lines."""
+    """The numbers, reasons and texts of rejected lines, as three Arrow arrays."""
     lines, reasons, texts = zip(*rejects, strict=True)
     return number_array(np.array(lines, np.int64), pa.int64()), text_array(reasons), text_array(texts)
 
 
 def record_batch(records: Records, file: str, columns: Sequence[str]) -> pa.RecordBatch:
-    """The records that are not rejected; a field that their layout does not have is null, and so is `-`."""
+    """One batch of the records that are not rejected. A value is null if it is `-`, or if the layout lacks its field."""
     rows = np.arange(records.lines.rows)
     if records.kinds is not None:
         rows = rows[records.kinds != REJECTED]
@@ -127,7 +130,10 @@ def _repeated(text: str | None, count: int) -> pa.Array:
 
 
 def _strings(records: Records, rows: Positions, place: int) -> pa.Array:
-    """The texts of a column: one pass over the bytes, no text per row in Python unless the bytes are no UTF-8."""
+    """The texts of a column as an Arrow array, made in one pass over the bytes.
+
+    Only if the bytes are not UTF-8 is there a Python object for each row.
+    """
     data = records.lines.block.data
     starts, stops = (side[rows] for side in records.lines.column(place))
     missing: Mask = (stops - starts == 1) & (data[starts] == ord("-"))
@@ -135,7 +141,7 @@ def _strings(records: Records, rows: Positions, place: int) -> pa.Array:
         return pa.array([], pa.string())
     edges = np.empty(2 * len(rows), np.int32)
     edges[::2], edges[1::2] = starts, stops
-    # values alternate with what stands between them: taking every other one leaves the values
+    # the spans are, by turns, a value and the bytes up to the next value: every other span is a value
     spans = pa.BinaryArray.from_buffers(
         pa.binary(), 2 * len(rows) - 1, [None, pa.py_buffer(edges), pa.py_buffer(np.ascontiguousarray(data))]
     )
@@ -154,9 +160,9 @@ def _decoded(values: pa.Array, data: Bytes) -> pa.Array:
 
 
 def _unknown_fields(records: Records, rows: Positions) -> pa.Array:
-    """Name and value of each field that the registry does not know; null where the layout has none.
+    """A map for each row, from the unknown fields to their values; null if the layout has no unknown field.
 
-    Each name comes once, as Spark refuses maps with a repeated key: of a repeated field, the first column counts.
+    Each name comes once, because Spark refuses maps with a repeated key. The first column of a repeated field counts.
     """
     fields = [name for name in dict.fromkeys(records.layout) if name not in FIELDS]
     if not fields:

@@ -1,4 +1,4 @@
-"""A file's bytes, decompressed, in blocks of whole lines, in memory that does not grow with the file."""
+"""Reads a file, decompressed, as blocks of whole lines, in memory that does not grow with the file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LINE_LIMIT = 1 << 20
 GZIP = b"\x1f\x8b"
 """The first bytes of a gzip file."""
 
-_BLOCK = 1 << 20  # at most as long as a line may be: then only a block's first line can be too long
+_BLOCK = 1 << 20  # not longer than a line may be, so that only a block's first line can be too long
 _KEPT = 24 << 20
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = 10, 13
@@ -50,8 +50,8 @@ class Block:
 
     Attributes:
         data: the bytes; the first is the LF before the first line, the last is the LF that ends the last line.
-        words: at each position the eight bytes from there on, as one little-endian number.
-        open_end: the last line has no line end of its own in the file: its LF was added, and a CR before that is data.
+        words: for each position, the eight bytes that start there, as one little-endian number.
+        open_end: whether the last line has no line end in the file. If so, its LF was added, and a CR before it is data.
     """
 
     data: Bytes
@@ -59,7 +59,7 @@ class Block:
     open_end: bool = False
 
     def part(self, first: int, last: int) -> Block:
-        """The lines between two positions of LF."""
+        """The lines between two LFs, which are given by their positions."""
         end = last + 1
         return Block(self.data[first:end], self.words[first:end], self.open_end and end == len(self.data))
 
@@ -73,8 +73,8 @@ class Buffer:
         self.data = np.frombuffer(self.memory, np.uint8)
         self.words = np.ndarray((room,), "<u8", self.memory, strides=(1,))
         self.memory[0] = _LF
-        # glibc keeps for the process what is no larger than the largest array that it has seen freed; without this one
-        # each block's arrays go back to the kernel, page by page, and come again
+        # Raises glibc's mmap threshold: once an array of this size was freed, the process keeps all freed arrays up to this
+        # size. Otherwise the arrays of each block go back to the kernel, and their pages are mapped anew for the next.
         np.empty(_KEPT, np.uint8)
 
     def block(self, first: int, last: int, *, open_end: bool) -> Block:
@@ -82,10 +82,10 @@ class Buffer:
 
 
 class Counted(io.RawIOBase):
-    """A binary file, and how many of its bytes were read: not every file can tell."""
+    """A binary file that counts the bytes that are read from it, because not every file can tell its position."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file: Any = file  # typeshed wants readinto in few of those that have it
+        self._file: Any = file  # typeshed does not know that it has readinto
         self.count = 0
 
     def readable(self) -> bool:
@@ -103,8 +103,10 @@ class Counted(io.RawIOBase):
 
 @contextmanager
 def text_stream(raw: io.RawIOBase, *, plain: bool = False) -> Iterator[io.BufferedIOBase]:
-    """The file's text: decompressed when its first bytes are those of gzip, whatever its name is, unless it is known to be
-    plain. Closes the file."""
+    """Yields the file's text, and closes the file in the end.
+
+    A file that begins with the first bytes of gzip is decompressed, whatever its name is. `plain` turns this off.
+    """
     with io.BufferedReader(raw, 1 << 17) as stream:
         yield _GzipFile(fileobj=stream, mode="rb") if not plain and stream.peek(2)[:2] == GZIP else stream
 
@@ -117,13 +119,13 @@ def read_blocks(
     Args:
         raw: the file, or its bytes from `start` to `stop`.
         buffer: the memory to read into.
-        size: the bytes that the whole file was listed with; None does not ask.
-        start: where, in the file, the bytes start; with a line, and only a file's very start has a BOM or is gzip.
-        stop: where they end; None is the file's end.
+        size: the size with which the whole file was listed; None means: do not check it.
+        start: the position in the file of the first byte of `raw`, where a line starts. Only 0 can have a BOM or gzip.
+        stop: the position after the last byte of `raw`; None means the file's end.
 
     Raises:
-        BadFile: a form that is not text, cut or corrupt gzip, a read error, a line longer than 1 MiB, or other than `size`
-            bytes in the file.
+        BadFile: the file is in a form that is not text, is cut or corrupt gzip, cannot be read, has a line longer than
+            1 MiB, or does not have `size` bytes.
     """
     memory = buffer.memory
     window = memoryview(memory)

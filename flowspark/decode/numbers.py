@@ -1,4 +1,4 @@
-"""Numbers and statuses out of text: whole columns, eight bytes at a time; very long numbers are read one by one."""
+"""Parses columns of numbers and log-statuses, eight bytes at a time (SWAR). Only very long numbers are read one by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ Longs = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint8]
 
 BAD_STATUS, BAD_NUMBER, OUT_OF_RANGE = 2, 3, 4
-"""Why a value rejects its line; the lowest number of a line is its reason (rule 9; 1 is `field_count`)."""
+"""The codes of the reasons for which a value rejects its line. A line's reason is the lowest of its codes (rule 9); code 1
+is `field_count`."""
 
 REASONS = ("", "field_count", "bad_log_status", "bad_number", "out_of_range")
 
@@ -43,7 +44,7 @@ class Numbers:
     Attributes:
         values: the value of each row.
         missing: the rows without a value; None when each row has one.
-        reasons: why the value rejects its row, 0 where it does not; None when no row is rejected.
+        reasons: the code of the reason for which a value rejects its row, or 0; None when no row is rejected.
     """
 
     values: Longs
@@ -52,7 +53,14 @@ class Numbers:
 
 
 def numbers(block: Block, starts: Positions, stops: Positions, bounds: tuple[int, int]) -> Numbers:
-    """The numbers that stand between starts and stops."""
+    """Parses one value of each row as a number.
+
+    Args:
+        block: the lines.
+        starts: the position of each value's first byte.
+        stops: the position after each value's last byte.
+        bounds: the smallest and the largest number that the field may have.
+    """
     lengths = stops - starts
     values, unsure = _digits(block, starts, lengths)
     if values.max(initial=0) > bounds[1]:
@@ -77,9 +85,9 @@ def numbers(block: Block, starts: Positions, stops: Positions, bounds: tuple[int
 
 
 def _odd_numbers(block: Block, starts: Positions, lengths: Positions, bounds: tuple[int, int]) -> tuple[Longs, Codes]:
-    """The values of some texts that are not plain digits within the bounds, and why they reject their rows, or 0.
+    """Parses values that are not plain digits within the bounds: the number of each, and its reason code or 0.
 
-    A file can be full of them, so only those of more than 16 digits are looked at one by one.
+    A file can be full of such values, so only those of more than 16 digits are read one by one.
     """
     minus = block.data[starts] == _HYPHEN
     firsts, sizes = starts + minus, lengths - minus
@@ -94,7 +102,7 @@ def _odd_numbers(block: Block, starts: Positions, lengths: Positions, bounds: tu
 
 
 def _digits(block: Block, starts: Positions, lengths: Positions) -> tuple[Longs, Mask]:
-    """The values of up to 16 digits, and where something else stands; there the value means nothing."""
+    """Parses up to 16 digits of each row. The mask tells where there is something else; there the number means nothing."""
     if lengths.max(initial=0) <= 8:
         return _eight(block.words[starts] ^ _ZEROS, lengths)
     high = np.where(lengths > 8, block.words[starts] ^ _ZEROS, np.uint64(0))
@@ -105,11 +113,15 @@ def _digits(block: Block, starts: Positions, lengths: Positions) -> tuple[Longs,
 
 
 def _eight(digits: Words, lengths: Positions) -> tuple[Longs, Mask]:
-    """The numbers that the first `lengths` (1 to 8) bytes of each word spell, 0 to 9 a byte, and where they spell none.
+    """Parses up to eight digits in each 64-bit word (SWAR). `digits` is overwritten.
 
-    The words are used up.
+    Args:
+        digits: words of ASCII digits from which "0" was taken in each byte, so that a digit is a byte from 0 to 9.
+        lengths: how many digits each word has, from its lowest byte on: 1 to 8.
+
+    Returns the numbers, and a mask that tells where there is something else.
     """
-    shifts = lengths << 3  # from here on in place: new arrays would push each other out of the cache
+    shifts = lengths << 3  # all of this works in place: new arrays would push each other out of the cache
     digits <<= np.subtract(64, shifts, out=shifts).view(np.uint64)
     over = digits + _OVER_NINE
     over |= digits
@@ -127,13 +139,13 @@ def _eight(digits: Words, lengths: Positions) -> tuple[Longs, Mask]:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a value is none."""
+    """Why a value is not a number that its field may have."""
 
     code: int
 
 
 def exact_number(text: bytes, bounds: tuple[int, int]) -> int | Reason:
-    """The number that a value spells, read exactly: an optional minus and ASCII digits, leading zeros of any length.
+    """The number that a value of any length spells with an optional minus and ASCII digits; or the reason why it does not.
 
     >>> exact_number(b"00443", (0, 65535)), exact_number(b"-0", (0, 65535))
     (443, 0)
@@ -150,7 +162,7 @@ def exact_number(text: bytes, bounds: tuple[int, int]) -> int | Reason:
 
 
 def statuses(block: Block, starts: Positions, stops: Positions) -> Codes | None:
-    """The log-status of each row, `OK` to `OTHER_STATUS`; None when all are OK. It is spelled exactly."""
+    """The code of each row's log-status, `OK` to `OTHER_STATUS`; None when all are OK. Capitals matter."""
     lengths = stops - starts
     other = np.flatnonzero((lengths != 2) | ((block.words[starts] & _TWO_BYTES) != _STATUS_WORDS["OK"]))
     if not len(other):

@@ -18,16 +18,15 @@ from flowspark.files import Piece
 from flowspark.layouts import Layout, check_countable, header_layout, headerless_layout, no_records
 
 LAYOUT_LIMIT = 1000
-"""How many layouts a flow log can have (rule 10)."""
+"""How many different layouts a flow log can have (rule 10)."""
 
-_LAYOUT_TEXT = 1 << 14  # characters of a layout's names; those of all fields of AWS together have some 900
+_LAYOUT_TEXT = 1 << 14  # characters that all names of a layout may have; the names of all fields of AWS have some 900
 _CR, _SPACE = b"\r "
 
 
 @dataclass
 class Audit:
-    """The books of a file, or of a piece from its first line on: every line is counted once, in one of the six kinds
-    (rule 11)."""
+    """The books of a file or of a piece. Every line is counted once, in one of the six kinds (rule 11)."""
 
     first_line: int = 1
     lines: int = 0
@@ -45,7 +44,7 @@ class Audit:
         return self.first_line + self.lines
 
     def add(self, records: Records, headers: int = 0) -> None:
-        """Enters the lines of some records; so many of the blank ones were headers that repeat the layout."""
+        """Enters the lines of some records. `headers` of the blank ones repeat the layout as a header (`_blank_out`)."""
         self.lines += len(records.lines)
         self.header += headers
         self.blank += records.lines.blank - headers
@@ -67,7 +66,7 @@ class Audit:
         """Notes that lines of the file have a layout.
 
         Raises:
-            BadFile: its records cannot be counted, or no flow log has such a layout, or so many (rule 10).
+            BadFile: its flows cannot be counted, its names are too long, or the file has too many layouts (rule 10).
         """
         if layout in self.layouts:
             return
@@ -88,16 +87,18 @@ def read_records(
     *,
     piece: Piece | None = None,
 ) -> Iterator[Records]:
-    """The records of a binary file, some lines at a time; each is to be used up before the next is asked for.
+    """Yields the records of a binary file, some lines at a time.
+
+    Use each result before you ask for the next one, which overwrites its memory.
 
     Args:
-        raw: the file, text or gzip; or the bytes of a piece of it.
+        raw: the file, text or gzip; or the bytes of the piece.
         audit: is filled as the records pass; complete when they end.
         buffer: the memory to read into.
         given: the layout to use when the file has no header of its own.
-        wanted: the fields to read beside those that decide what a record is.
-        size: the bytes that the file was listed with; None does not ask.
-        piece: which piece it is; None is the whole file.
+        wanted: the fields to read in addition to those that decide what a record is.
+        size: the size with which the file was listed; None means: do not check it.
+        piece: the piece to read; None means the whole file.
 
     Raises:
         BadFile: the file cannot be read to its end, or is not a flow log (rule 10).
@@ -136,7 +137,7 @@ def read_records(
 
 
 def _first_layout(block: Block, audit: Audit, given: Layout | None) -> tuple[Layout, Block]:
-    """The layout that the block's first line declares or shows, and the block without it where it is a header."""
+    """The layout that the block's first line declares or shows; and the block, without this line if it is a header."""
     end = len(block.data) - 1
     stop = line_end(block)
     line = block.data[1:stop].tobytes()
@@ -154,9 +155,10 @@ def _first_layout(block: Block, audit: Audit, given: Layout | None) -> tuple[Lay
 def _segments(
     block: Block, whole: Records, found: list[tuple[int, Layout]], wanted: frozenset[str], audit: Audit
 ) -> Iterator[Records]:
-    """The records before, between and after the header lines of a block, each with its own layout (rule 12).
+    """Yields the records before, between and after the header lines of a block, each with its own layout (rule 12).
 
-    A header is refused under any layout, so one look at the block under the first layout has found them all.
+    `whole` is the block, evaluated under its first layout. `found` has all headers in it, because any layout rejects a
+    header as a record.
     """
     ends = whole.lines.ends
     layout, start, repeated = whole.layout, 0, 0
@@ -175,8 +177,10 @@ def _segments(
 
 
 def _blank_out(block: Block, first: int, last: int) -> None:
-    """Overwrites a header that repeats the layout in force: a file may have one for each record, as files are
-    concatenated, and as a blank line it does not part the records around it."""
+    """Makes a header that repeats the layout in force a blank line, which does not part the records around it.
+
+    A file that was concatenated from small files may have such a header for each record.
+    """
     if block.data[last - 1] == _CR:
         last -= 1
     block.data[first:last] = _SPACE

@@ -1,4 +1,4 @@
-"""Rows into records: what kind each row is (rule 1), which are rejected and why (rule 9), and their values."""
+"""Turns rows into records: the kind of each row (rule 1), which rows are rejected and why (rule 9), and their values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flowspark.layouts import Layout, header_layout
 FLOW, NODATA, SKIPDATA, REJECTED = range(4)
 
 DECISIVE = ("dstport", "protocol", "log-status")
-"""The fields that every run reads: they tell what a record is, and make a header in mid-file stand out."""
+"""The fields that every run reads. They decide what a record is, and a header in the middle of a file fails on them."""
 
 FIELD_COUNT = 1
 _SHORTEST_FIELD = min(map(len, FIELDS))
@@ -28,7 +28,7 @@ TEXT_LIMIT = 1000
 
 
 class Reject(NamedTuple):
-    """A line that is no record: its number in the file, from 1, why, and its first 1,000 characters as they stand."""
+    """A rejected line: its number in the file (from 1), the reason, and its first 1,000 characters as they stand."""
 
     line: int
     reason: str
@@ -44,8 +44,8 @@ class Records:
         layout: the field names, in order.
         first_line: the number, in the file, of the first of the lines.
         kinds: FLOW, NODATA, SKIPDATA or REJECTED for each row; None when all are flows.
-        numbers: the columns of numbers that were asked for, by field name.
-        reasons: why each row is rejected, 0 where it is not; None when no row is.
+        numbers: the columns of numbers that were read, by field name.
+        reasons: the code of the reason for which each row is rejected, or 0; None when no row is rejected.
     """
 
     lines: Lines
@@ -63,7 +63,7 @@ class Records:
 
     @cached_property
     def refused(self) -> tuple[Positions, Codes]:
-        """The lines, from 0, that are no record, in order, and the reason of each."""
+        """The rejected lines, counted from 0, in order; and the code of the reason of each."""
         odd, row_lines = self.lines.odd, self.lines.row_lines
         codes = np.full(len(odd), FIELD_COUNT, np.uint8)
         if self.reasons is None:
@@ -74,18 +74,18 @@ class Records:
         return lines[order], np.concatenate([codes, self.reasons[rows]])[order]
 
     def rejects(self, most: int | None = None) -> Iterator[Reject]:
-        """The rejected lines, or so many of them at most, in order, one at a time: a block can be full of them."""
+        """Yields the rejected lines in order, `most` at most; one at a time, because a block can be full of them."""
         lines, reasons = self.refused
         lines = lines[:most]
         texts = self.lines.texts(lines)
         for line, reason, text in zip(lines.tolist(), reasons[:most].tolist(), texts, strict=True):
-            # four bytes are the most that a character takes, and the fewest that leave the first 1,000 as they are
+            # a character has up to four bytes: with fewer bytes, the cut could change one of the first 1,000 characters
             shown = text[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT]
             yield Reject(self.first_line + line, num.REASONS[reason], shown)
 
 
 def evaluate(block: Block, layout: Layout, wanted: frozenset[str], first_line: int) -> Records:
-    """The records of a block whose lines have one layout; `wanted` are the fields to read beside the decisive ones."""
+    """The records of a block whose lines have one layout. `wanted` are the fields to read beside the decisive ones."""
     lines = split(block, len(layout))
     columns: dict[str, Numbers] = {}
     reasons: Codes | None = None
@@ -102,11 +102,11 @@ def evaluate(block: Block, layout: Layout, wanted: frozenset[str], first_line: i
 
 
 def _first_reasons(reasons: Codes | None, others: Codes | None) -> Codes | None:
-    """The reason of each row that comes first in rule 9, which is the lowest number but for 0 (no reason)."""
+    """Of two reasons for each row, the one that comes first in rule 9: the lower code, except for 0 (no reason)."""
     if reasons is None or others is None:
         return others if reasons is None else reasons
     one = np.uint8(1)
-    first: Codes = np.minimum(reasons - one, others - one) + one  # 0 becomes 255, and 0 again
+    first: Codes = np.minimum(reasons - one, others - one) + one  # 0 becomes 255, the largest, and then 0 again
     return first
 
 
@@ -136,9 +136,10 @@ def _without_ports(rows: int, columns: dict[str, Numbers]) -> Mask:
 
 
 def headers(records: Records) -> list[tuple[int, Layout]]:
-    """The header lines among the lines, from 0, with the layouts that they declare (rule 12).
+    """The header lines among the lines, counted from 0, with the layouts that they declare (rule 12).
 
-    A header is always among the refused lines: its log-status is no status, and without one its dstport is no number.
+    A header is always among the rejected lines: a field name is neither a log-status nor, if the layout has no log-status,
+    a number for dstport.
     """
     lines, _ = records.refused
     if not len(lines):
@@ -146,9 +147,9 @@ def headers(records: Records) -> list[tuple[int, Layout]]:
     ends = records.lines.ends
     first_bytes = records.lines.block.data[ends[lines] + 1]
     long_enough = ends[lines + 1] - ends[lines] > _SHORTEST_FIELD
-    # as a header begins, maybe after blanks; most lines that are refused begin otherwise
+    # a header begins with a letter, maybe after blanks; most other rejected lines do not
     lines = lines[long_enough & ((first_bytes >= ord("a")) | (first_bytes <= ord(" ")))]
-    layouts: dict[bytes, Layout | None] = {}  # a block may be full of one line
+    layouts: dict[bytes, Layout | None] = {}  # a block may have the same line many times
     found = []
     for line, text in zip(lines.tolist(), records.lines.texts(lines), strict=True):
         if text not in layouts:
@@ -162,7 +163,7 @@ def flow_keys(records: Records) -> Longs:
     """The key of each flow: its dstport and protocol in one number."""
     ports, protocols = _filled(records, "dstport", NO_PORT), _filled(records, "protocol", NO_PROTOCOL)
     if records.kinds is not None:
-        flows = records.kinds == FLOW  # what a rejected line has there is no key
+        flows = records.kinds == FLOW  # the values of a rejected line are not a key
         ports, protocols = ports[flows], protocols[flows]
     return keys_of(ports, protocols)
 

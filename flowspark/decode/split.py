@@ -1,4 +1,4 @@
-"""One split: its files decoded one after the other, as the record batches that a task hands over."""
+"""Decodes the files of a split, one after the other, into the record batches that a task hands over."""
 
 from __future__ import annotations
 
@@ -53,22 +53,22 @@ _FILE = pa.struct(
 _REJECT = pa.struct([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
 
 SCAN_SCHEMA = pa.schema([("tally", pa.list_(_COUNT)), ("file", _FILE), ("rejects", pa.list_(_REJECT))])
-"""What a scan stores: in each row one of the three is set. A `file` is one that was read whole, or the piece of it from
-`start` to `stop`; `rejects_stored` says how many of its rejected lines are in the rows of `rejects`."""
+"""The rows that a scan stores. In each row, one of the three columns is set. A `file` is the audit of a whole file, or of
+its piece from `start` to `stop`. `rejects_stored` is the number of its rejected lines in the rows of `rejects`."""
 
 REJECT_LIMIT = 100_000
-"""How many rejected lines of a file, or of a piece of one, a scan stores: the first ones. All are counted."""
+"""How many rejected lines of a file, or of a piece of one, a scan stores at most: the first ones. All are counted."""
 
 SPLIT_SCHEMA = pa.schema([("files", pa.binary())])
-"""What tells a task its files (`split_bytes`)."""
+"""The rows that tell a task which files to read (`split_bytes`)."""
 
 _PIECE = pa.struct(
     [("start", pa.int64()), ("stop", pa.int64()), ("first_line", pa.int64()), ("layout", pa.list_(pa.string()))]
 )
 _FILES = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string()), ("piece", _PIECE)])
 _MANY = 1000  # rows of Python objects that are handed over at once
-# In a row of the scan. Alone, each would have all that is null beside it stored as often; but Spark reads 4,096 rows of a
-# Parquet file at once, whatever is in them, and the text of a reject may be long.
+# How many counts or rejects are in one row of the scan. With one in each row, the nulls of the other columns would be
+# stored as often. With many, memory would grow: Spark reads 4,096 rows of a Parquet file at once, however large they are.
 _COUNTS, _REJECTS = 64, 8
 
 
@@ -81,7 +81,7 @@ class Source:
         size: its bytes, as listed.
         modified: when it was last changed, as listed.
         open: gives its bytes as a binary file.
-        piece: which piece it is; None is the whole file.
+        piece: the piece to read; None means the whole file.
     """
 
     path: str
@@ -93,12 +93,12 @@ class Source:
     def records(
         self, audit: Audit, buffer: Buffer, given: Layout | None, wanted: frozenset[str] = frozenset()
     ) -> Iterator[Records]:
-        """Its records, as of `read_records`."""
+        """Yields the records of the file or piece (see `read_records`)."""
         return read_records(self.open(), audit, buffer, given, wanted, self.size, piece=self.piece)
 
 
 def split_bytes(files: Sequence[LogFile]) -> bytes:
-    """A split's files as one compressed value: a million of them pass through Spark as some thousand rows."""
+    """A split's files as one compressed value, so that a million files pass through Spark as some thousand rows."""
     rows = ((file.path, file.size, file.modified, file.piece and file.piece._asdict()) for file in files)
     columns = zip(*rows, strict=True)
     table = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, _FILES, strict=True)], schema=_FILES)
@@ -119,7 +119,7 @@ def listed_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
 
 
 def open_span(path: str, size: int, start: int, stop: int) -> IO[bytes]:
-    """The bytes of a listed file from one position to another, or to its end, even where that is not as it was listed.
+    """Opens a listed file from one position to another. A `stop` at its listed end means its end as it is now.
 
     Raises:
         BadFile: it cannot be opened.
@@ -140,8 +140,8 @@ def binary_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
 def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.RecordBatch]:
     """The tally, the audits and the rejected lines of some files, as batches of `SCAN_SCHEMA`.
 
-    A file counts whole or not at all: what a bad file has counted is dropped. Its rejected lines may have left already;
-    whoever reads the scan leaves out the rejects of files that were not read.
+    A file counts whole or not at all: the counts of a bad file are dropped. Its rejected lines may already have been handed
+    over, so whoever reads the scan leaves out the rejects of files that were not read.
     """
     buffer, total = Buffer(), Tally()
     audits: list[dict[str, Any]] = []
@@ -174,13 +174,13 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
 def read_split(
     sources: Iterable[Source], given: Layout | None, columns: Sequence[str], *, skip_bad_files: bool
 ) -> Iterator[pa.RecordBatch]:
-    """The records of some files, as batches of the columns; rejected lines too when `rejected` is among them.
+    """The records of some files, as batches of these columns. With the column `rejected`, rejected lines are rows too.
 
     Raises:
-        BadFile: a file cannot be read to its end and bad files are not skipped; the message names it. With
-            `skip_bad_files` each file is read twice: first to its end, to know that it is whole. A piece is never
-            skipped: others of its file may have been read. Nor is a file that the storage did not hand over: it may
-            do so the next time.
+        BadFile: a file cannot be read to its end, and is not skipped; the message names it. With `skip_bad_files` each
+            file is read twice, the first time only to know that it can be read to its end. A piece is never skipped,
+            because other pieces of its file may have been read. A file that the storage did not hand over is not
+            skipped either, because the storage may hand it over the next time.
     """
     buffer = Buffer()
     wanted = frozenset(field_name(column) for column in columns)
@@ -237,7 +237,7 @@ def _reject_batch(rejects: Sequence[tuple[str, Reject]]) -> pa.RecordBatch:
 
 
 def _lists(name: str, columns: list[pa.Array], length: int) -> pa.RecordBatch:
-    """Rows of the scan in which one column is set: lists of so many structs, which have these columns."""
+    """Rows of the scan in which only `name` is set. Each has a list of up to `length` structs, made of these columns."""
     kind, count = SCAN_SCHEMA.field(name).type, len(columns[0])
     structs = pa.Array.from_buffers(kind.value_type, count, [None], children=columns)
     edges = np.array([*range(0, count, length), count], np.int32)

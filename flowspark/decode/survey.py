@@ -1,4 +1,4 @@
-"""A survey of large plain files, range by range: where to cut them, and what the lines after a cut owe to those before."""
+"""Surveys large plain files, range by range: where to cut them, and the line number and the layout at each cut."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flowspark.files import LogFile
 from flowspark.layouts import Layout, header_layout
 
 RANGE_SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64()), ("start", pa.int64()), ("stop", pa.int64())])
-"""Which range of which file a survey is to look at."""
+"""The rows that tell a survey which range of which file to look at."""
 
 SURVEY_SCHEMA = pa.schema(
     [
@@ -47,7 +47,7 @@ class Span(NamedTuple):
         start: the position of the first of them.
         stop: the position after the last one's LF, or the end of the file.
         lines: how many they are.
-        layout: of the last header among them; None where there is none.
+        layout: the layout of the last header among them; None without a header.
         layouts: how many different layouts their headers declare.
     """
 
@@ -59,10 +59,11 @@ class Span(NamedTuple):
 
 
 def opening_layout(file: LogFile, given: Layout | None) -> Layout | None:
-    """The layout of a file's first records, as its first MiB shows it, if it can be cut.
+    """The layout of a file's first records, as its first MiB shows it.
 
-    None stands for gzip, and for whatever makes a bad file or could make one: such a file is not cut, and whoever reads it
-    whole says what is wrong. A header or an accepted record in the first MiB is what the whole file needs of either.
+    None means: do not cut this file (gzip, or something suspicious in its first MiB). The file is then read whole, and that
+    finds out what is wrong with it. A file must have a header or an accepted record (`read_records`). Its pieces are not
+    checked for that, so its first MiB is.
     """
     audit = Audit()
     try:
@@ -78,7 +79,7 @@ def opening_layout(file: LogFile, given: Layout | None) -> Layout | None:
 
 
 def survey(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Ranges of files, rows of `RANGE_SCHEMA`, to rows of `SURVEY_SCHEMA`; an odd range has none."""
+    """Turns ranges of files (rows of `RANGE_SCHEMA`) into rows of `SURVEY_SCHEMA`. A range of a bad file has no row."""
     buffer = Buffer()
     for batch in batches:
         rows = []
@@ -89,10 +90,10 @@ def survey(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def survey_range(path: str, size: int, start: int, stop: int, buffer: Buffer) -> Span:
-    """What stands in a range of a plain file; as fast as lines can be counted, in as little memory as reading takes.
+    """Surveys a range of a plain file, as fast as lines can be counted, and in as little memory as reading takes.
 
     Raises:
-        BadFile: the file cannot be read, was changed, or has a line longer than 1 MiB or headers that no flow log has.
+        BadFile: the file cannot be read, was changed, or has a line or headers that no flow log has (rule 10).
     """
     first, last = (_line_start(path, size, position) for position in (start, stop))
     lines, layout, audit = 0, None, Audit()
@@ -106,7 +107,11 @@ def survey_range(path: str, size: int, start: int, stop: int, buffer: Buffer) ->
 
 
 def _line_start(path: str, size: int, position: int) -> int:
-    """Where the first line starts that starts at a position or after it; the file's end where none does."""
+    """The position of the first line that starts at a position or after it; the file's end if there is none.
+
+    Raises:
+        BadFile: the file cannot be read, or has a line longer than 1 MiB.
+    """
     if position in (0, size):
         return position
     end = min(size, position + LINE_LIMIT + len(b"\r\n"))
@@ -128,10 +133,10 @@ def _bytes(path: str, size: int, start: int, stop: int) -> Iterator[io.BufferedI
 
 def _headers(block: Block, breaks: Mask) -> Iterator[Layout]:
     """The layouts of the header lines of a block, as `records.headers` finds them under any layout."""
-    no_digits = block.data[1:] - _ZERO > _NINE  # unsigned: what is below zero is above nine
+    no_digits = block.data[1:] - _ZERO > _NINE  # in unsigned bytes, what is less than "0" becomes more than nine
     if not (breaks[:-1] & no_digits).any():  # most formats begin each line with a digit, and a header never does
         return
-    layouts: dict[bytes, Layout | None] = {}  # a block may be full of one line
+    layouts: dict[bytes, Layout | None] = {}  # a block may have the same line many times
     for found in _HEADER.finditer(block.data.data):
         line = found.group()[1:]
         if not (block.open_end and found.end() == len(block.data) - 1):

@@ -1,4 +1,4 @@
-"""What a Spark task runs: the files that it is given, by their paths or with their bytes, to record batches."""
+"""What a Spark task runs: it turns its files, which are given as paths or as bytes, into record batches."""
 
 from __future__ import annotations
 
