@@ -1,4 +1,4 @@
-"""flowspark: how much traffic carries which tag, on which port and protocol, out of AWS VPC flow logs, on Spark."""
+"""flowspark counts the traffic in AWS VPC flow logs by tag, and by port and protocol, on Spark."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a function's module when it is first asked for: the decoder works where pyspark is not installed."""
+    """Imports the module of a public name when it is first used, so that the decoder works without pyspark."""
     if name not in _HOMES:
         raise AttributeError(f"module 'flowspark' has no attribute '{name}'")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""Spark's binaryFile source: whole files as rows, from any storage that Spark can read, and what becomes of faults."""
+"""Reads whole files as rows with Spark's binaryFile source, from any storage, and finds out what is wrong with a file."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from flowspark.session import SPARK_ERRORS
 from flowspark.storage import storage_of
 
 MISSING, CORRUPT = FAULTS = ("ignoreMissingFiles", "ignoreCorruptFiles")
-"""Options of Spark's readers: a file that is gone, or that cannot be read for any other reason, leaves no row."""
+"""Options of Spark's readers. With them, a file that is gone (MISSING), or cannot be read at all (CORRUPT), has no row."""
 
 
 def _reader(spark: SparkSession, ignored: Sequence[str] = ()) -> DataFrameReader:
-    """Spark's reader; each option is set one way or the other, for the session may have defaults of its own."""
+    """Spark's reader. Each option is set to true or false, because the session may have defaults of its own."""
     return spark.read.format("binaryFile").options(**{fault: fault in ignored for fault in FAULTS})
 
 
 def load(spark: SparkSession, paths: Iterable[str], ignored: Sequence[str]) -> tuple[DataFrame, list[str]] | None:
-    """The frame that reads some paths, and the files that it found; None when one of them leads nowhere.
+    """The frame that reads some paths, and the files that Spark has found there; None when one of the paths does not exist.
 
-    A classic session lists once, for both uses. A row is a whole file, so that nothing is ever half read. A fault that is
-    ignored leaves no row of its file; any other fails the query, once Spark has tried the task again, and Spark names the
-    file.
+    A classic session lists the paths only once, for both. A row of the frame is a whole file (`path`, `length`, `modified`
+    in seconds, `content`, `uri`), so that nothing is half read. A file with a fault that is ignored has no row. Any other
+    fault fails the query after Spark has tried the task again, and Spark's error names the file.
+
+    Raises:
+        InputError: the paths cannot be listed.
     """
     reader = _reader(spark, ignored).option("recursiveFileLookup", True)
     paths = list(paths)
@@ -48,7 +51,7 @@ def load(spark: SparkSession, paths: Iterable[str], ignored: Sequence[str]) -> t
 
 
 def empty_files(spark: SparkSession, paths: list[str]) -> list[str]:
-    """Those of some files without a row that have none because they are empty; the others cannot be read."""
+    """Of some files that have no row, those that are empty. The others have none because they cannot be read."""
     if not paths:
         return []
     try:
@@ -61,6 +64,7 @@ def empty_files(spark: SparkSession, paths: list[str]) -> list[str]:
 
 @contextmanager
 def telling_listing(path: str) -> Iterator[None]:
+    """Turns an error of Spark's while it lists a path into an InputError that says what to do."""
     try:
         yield
     except SPARK_ERRORS as error:
@@ -71,7 +75,7 @@ def telling_listing(path: str) -> Iterator[None]:
 
 
 def why_unread(spark: SparkSession, path: str) -> str:
-    """Why Spark's reader has left no row of a file, in both scans: the error that it has when it is asked for this one."""
+    """Why Spark's reader has given no row for a file in both scans: its error when it reads this file alone."""
     try:
         if is_local(path) or unopenable(path):
             storage_of(path).open(path).close()
@@ -82,4 +86,4 @@ def why_unread(spark: SparkSession, path: str) -> str:
         return VANISHED
     except SPARK_ERRORS as error:
         return f"cannot be read: {cause(error)}"
-    return "could not be read twice, and can be read now; run again"
+    return "could not be read in two attempts, but can be read now; run again"

@@ -1,4 +1,4 @@
-"""The books of a run: every line of every file counted or explained."""
+"""The books of a run: every line of every file is counted or explained."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 KINDS = ("lines", "header", "blank", "flows", "nodata", "skipdata")
 _COUNTED = (*KINDS, *REJECT_REASONS)
-_EXPLAINED = 10  # files that have left no audit; why is asked with a Spark job for each
+_EXPLAINED = 10  # files without an audit; it takes a Spark job for each to find out why
 _BAD_FILES_NAMED = 1000  # in the summary, which is one line of JSON; the files table has all
 
 
 @dataclass
 class Books:
-    """What a scan has found, in all.
+    """What a scan has found in all files together.
 
     Attributes:
         listed: how many files were to be read.
         files: how many were read whole.
         totals: lines by kind, and rejected lines by reason.
         tallied: flows in the tallies.
-        stored_rejects: rejected lines that are stored, those of bad files among them.
-        announced_rejects: how many the audits of all files say are stored.
-        published_rejects: how many rows the rejects table has: of each file that was read, the first ones.
+        stored_rejects: rejected lines that are stored, including those of bad files.
+        announced_rejects: rejected lines that should be stored, according to the audits of all files.
+        published_rejects: rows of the rejects table, which has the first rejected lines of each file that was read.
         flows_without_ports: flows whose dstport or protocol is missing.
-        layouts: how many files that were read have each layout.
+        layouts: for each layout, how many of the files that were read have it.
         bad_files: path and error of each file that could not be read to its end.
-        vanished: the bad files among them that left no audit: Spark's reader could not hand them over.
+        vanished: the files without an audit: Spark's reader could not hand them over.
         unbalanced: files whose own lines do not add up, or of which a piece is missing.
-        cut: the audit of each file that was read in pieces, added up, by path.
+        cut: by path, the audit of each file that was read in pieces: the sum of its pieces.
     """
 
     listed: int = 0
@@ -78,7 +78,7 @@ class Books:
 
     @property
     def first_bad_files(self) -> list[dict[str, str]]:
-        """Path and error of the bad files, or of the first 1,000 of them, as the summary has them."""
+        """Path and error of the first 1,000 bad files, as the summary has them."""
         return [{"path": path, "error": error} for path, error in islice(self.bad_files.items(), _BAD_FILES_NAMED)]
 
     def summary(self) -> dict[str, int]:
@@ -98,8 +98,8 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
     Args:
         scan: the stored scan.
         listed: the paths of all files that were to be read.
-        why_unread: tells what is wrong with a file that has left no audit; it is asked for the first few of them. Without
-            it these files are in `vanished` alone: they are to be read again.
+        why_unread: tells what is wrong with a file without an audit. It is called for the first ten of them. Without this
+            function, such files are only in `vanished`, and not yet in `bad_files`: they have to be read again.
     """
     from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
@@ -141,12 +141,12 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
 
 
 def is_piece(file: Column) -> Column:
-    """Whether a scan's audit is of a piece of a file only."""
+    """Whether an audit of a scan is that of a piece, and not of a whole file."""
     return (file["start"] > 0) | (file["stop"] < file["size"])
 
 
 def _unbalanced(file: Column) -> Column:
-    """Whether an audit's lines do not add up, or not so many of its rejected lines are stored as should be."""
+    """Whether the lines of an audit do not add up, or the number of its stored rejected lines is wrong."""
     from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
     explained = sum((file[name] for name in _COUNTED[2:]), file["header"])
@@ -157,7 +157,7 @@ def _unbalanced(file: Column) -> Column:
 
 
 def _add_up_pieces(books: Books, audits: DataFrame) -> None:
-    """The files that were read in pieces: of each one audit, as if it had been read whole."""
+    """Enters the files that were read in pieces: one audit for each file, as if it had been read whole."""
     for row in audits.orderBy("path", "start").toLocalIterator():
         nothing = {"stop": 0, "layouts": []} | dict.fromkeys((*_COUNTED, "rejects_stored"), 0)
         file = books.cut.setdefault(row["path"], row.asDict() | nothing)
@@ -183,7 +183,7 @@ def _total(tally: Column) -> Column:
 
 
 def _read_faults(books: Books, audits: DataFrame, listed: Sequence[str]) -> None:
-    """Bad files, files that do not balance, and those that Spark's reader could not hand over: they left no audit."""
+    """Enters the bad files, the files that do not balance, and the files without an audit."""
     seen = set()
     for row in audits.orderBy("path", "start").toLocalIterator():
         seen.add(row["path"])

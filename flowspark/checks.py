@@ -1,4 +1,4 @@
-"""What must hold of the books before anything is published, and the errors of runs of which it does not hold."""
+"""Checks the books before anything is published, and makes the errors for runs that fail the checks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _BAD_FILES_SHOWN = 100  # more than a person reads
 
 
 def check_files(books: Books, on_bad_file: str) -> None:
-    """That all files were read to their end, or may be left out.
+    """Checks that all files were read to their end, or may be left out.
 
     Raises:
-        InputError: bad files under `fail`, every file is bad, or a bad file of which some pieces were read; the first
-            100 of them are named.
+        InputError: there are bad files under `fail`, or every file is bad, or some pieces of a bad file were read. The
+            first 100 bad files are named.
     """
     if not books.bad_files:
         return
@@ -43,7 +43,7 @@ def check_files(books: Books, on_bad_file: str) -> None:
 
 
 def _first_of(bad: Mapping[str, str]) -> str:
-    """The first 100 bad files, one a line, and how to find the others."""
+    """The first 100 bad files, one on each line, and how to find the others."""
     lines = [printable(f"{path}: {error}") for path, error in islice(bad.items(), _BAD_FILES_SHOWN)]
     if len(bad) > _BAD_FILES_SHOWN:
         lines.append(
@@ -54,7 +54,7 @@ def _first_of(bad: Mapping[str, str]) -> str:
 
 
 def check_books(books: Books) -> None:
-    """That the books balance (rule 11).
+    """Checks that the books balance (rule 11).
 
     Raises:
         CheckError: a line or a file is not accounted for.
@@ -82,7 +82,7 @@ def check_books(books: Books) -> None:
 
 
 def rejects_error(books: Books, limit: Decimal, examples: list[dict[str, Any]]) -> CheckError:
-    """The error of a run with too many rejected lines: how many for which reason, and the first of them."""
+    """The error for a run with too many rejected lines: how many there are for each reason, and some of them."""
     reasons = ", ".join(f"{books.totals[name]:,} {name}" for name in REJECT_REASONS if books.totals[name])
     shown = (printable(f"{e['file']}, line {e['line']}: {e['reason']}: {e['text'][:200]}") for e in examples)
     return CheckError(

@@ -42,7 +42,7 @@ class _Formatter(logging.Formatter):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags; what is not given is None, so that a config file and the defaults have their say."""
+    """The parser of the flags. A flag that is not given is None, so that the config file or the default applies."""
     flags = _Parser(
         prog="tag_flows.py" if Path(sys.argv[0]).name == "tag_flows.py" else "flowspark",
         description="Counts AWS VPC flow logs by tag and by port and protocol.",
@@ -61,13 +61,13 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--reader", metavar="auto|direct|spark", help="who opens the files; default auto")
     flags.add_argument("--on-bad-file", metavar="fail|skip", help="a file that cannot be read to its end; default fail")
-    flags.add_argument("--max-reject-ratio", metavar="SHARE", help="of rejected among record lines; default 0.01")
+    flags.add_argument("--max-reject-ratio", metavar="SHARE", help="most rejected among record lines; default 0.01")
     flags.add_argument("--on-conflict", metavar="all|first|last|error", help="a lookup key with two tags; default all")
     for name, text in (
         ("allow-empty", "an input without a file for the run is no error"),
         ("skip-unchanged", "do nothing when files, lookup and settings are those of the interval's last run"),
         ("retag", "count the interval's stored scan again, with the lookup of today; needs no --input"),
-        ("replace", "publish even where the interval stands with other inputs or filters"),
+        ("replace", "publish even if the output has the interval with other inputs or filters"),
     ):
         flags.add_argument(f"--{name}", action="store_true", default=None, help=text)
     flags.add_argument("--config", metavar="FILE.toml", help="the same names with underscores; flags win over it")
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command, and returns its exit code."""
     try:
         given = vars(parser().parse_args(arguments))
-    except SystemExit as stop:  # argparse has said what there is to say
+    except SystemExit as stop:  # argparse has printed its message
         return int(stop.code or 0)
     try:
         if given["config"] == "":
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; nothing more is published", file=sys.stderr)
         return _OTHER_ERROR
-    except Exception as error:  # the last line of defence: one message, and the trace for those who ask
+    except Exception as error:  # whatever else goes wrong: one message, and the trace with DEBUG
         if debug:
             _trace()
         print(f"error: {printable(_short(error))}", file=sys.stderr)
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run() -> NoReturn:
-    """The console script."""
+    """Runs the command as a console script: exits with its code."""
     sys.exit(main())
 
 
@@ -120,7 +120,7 @@ def _run(settings: Settings, *, debug: bool) -> None:
             raise
         raise FlowsparkError("pyspark is missing; pip install 'flowspark[spark]', or run with spark-submit") from error
     with session.spark_session(debug=debug) as spark, _interrupts():
-        from flowspark import pipeline, report  # not above: Java is to start before all this is imported
+        from flowspark import pipeline, report  # not at the top: Java starts first
 
         result = pipeline.run(spark, settings)
         for warning in report.warnings(result.summary):
@@ -129,7 +129,7 @@ def _run(settings: Settings, *, debug: bool) -> None:
 
 
 def _configure_logging(level: str) -> None:
-    """Log lines go to stderr. What Spark's and Py4J's own Python code logs is shown with DEBUG alone."""
+    """Sends log lines to stderr. Those of Spark's and Py4J's own Python code are shown only with DEBUG."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
     if level != "DEBUG":
@@ -140,12 +140,12 @@ def _configure_logging(level: str) -> None:
 
 @contextmanager
 def _interrupts() -> Iterator[None]:
-    """Has SIGTERM, with which schedulers end a run, act like Ctrl-C: the run gives up its claim and stops Spark.
+    """Makes SIGTERM act like Ctrl-C: the run gives up its claim and stops Spark. Schedulers end a run with SIGTERM.
 
     Raises:
-        KeyboardInterrupt: a signal came. Spark's handler raises it too, but the Py4J of Spark 3.5 makes it another error.
+        KeyboardInterrupt: a signal came. Spark's handler raises it too, but Py4J in Spark 3.5 turns it into another error.
     """
-    if threading.current_thread() is not threading.main_thread():  # only there may a handler be set
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set one
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -174,12 +174,12 @@ def _trace() -> None:
 
 
 def _show(*texts: str) -> None:
-    """Prints the results; they are published already, so nothing that ails the terminal makes the run a failure."""
+    """Prints the results. They are published already, so the run does not fail if they cannot be printed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
         print(*texts, sep="\n", flush=True)
-    except BrokenPipeError:  # whoever read it has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Files whose names tell that they are copies of others: both count, which is worth a warning."""
+"""Warns of files that look by their names like copies of others: both are counted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from flowspark.files import LogFile
 log = logging.getLogger(__name__)
 
 _SHOWN = 3
-# what desktops, browsers and download tools make of the name of a copy; AWS's names hold nothing of it
+# how desktops, browsers and download tools name a copy; AWS's own names never look like that
 _MARK = re.compile(
     r"^Copy (?:\(\d+\) )?of "
     r"|(?: - Copy(?: \(\d+\))?| copy(?: \d+)?| \((?:another |\d+(?:st|nd|rd|th) )?copy\)| ?\(\d+\))(?=\.|$)"
-    r"|(?<=\.gz)\.\d+$"  # wget's second download; but `x.log.1` is the older log of a rotation, and no copy
+    r"|(?<=\.gz)\.\d+$"  # wget's second download; `x.log.1`, in contrast, is an older log after a rotation
 )
 
 

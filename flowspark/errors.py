@@ -1,4 +1,13 @@
-"""What can go wrong: one root, and one class for each exit code of the command."""
+"""What can go wrong: one root, and one class for each exit code of the command.
+
+FlowsparkError              1    (and turns.TurnLost)
+├── UsageError              2
+├── InputError              3
+│   ├── BadFile
+│   │   └── Unreadable
+│   └── CannotList
+└── CheckError              4
+"""
 
 from __future__ import annotations
 
@@ -36,7 +45,7 @@ class BadFile(InputError):
 
 
 class CannotList(InputError):
-    """A folder that cannot be listed; `denied` tells that the permissions do not allow it."""
+    """A folder that cannot be listed; `denied` tells whether it is because permissions forbid it."""
 
     def __init__(self, message: str, *, denied: bool) -> None:
         super().__init__(message)
@@ -44,7 +53,7 @@ class CannotList(InputError):
 
 
 class Unreadable(BadFile):
-    """A log file that the storage refused or failed to hand over; what is in it, and whether it is bad, is not known."""
+    """A log file that the storage refused or failed to hand over. Its content is not known; it may be a good file."""
 
 
 # control characters (C0, DEL, C1), marks that turn the direction of text or end a line, and bytes that are not UTF-8
@@ -91,7 +100,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def cause(error: BaseException) -> str:
-    """What went wrong at the bottom of an error from inside Spark, without the traces around it."""
+    """The innermost reason of an error from inside Spark, in one line, without the traces around it."""
     text = str(error)
     python = re.findall(r"^(\w[\w.]*(?:Error|Exception|Exit|Interrupt)\b: .*)$", text, re.MULTILINE)
     program = re.findall(r'Cannot run program "[^"]+".*', text)  # PYSPARK_PYTHON
@@ -99,7 +108,7 @@ def cause(error: BaseException) -> str:
     said: list[str] = program or java or python or [text.strip().split("\n")[0] or type(error).__name__]
     hint = ""
     if _NO_S3.search(text):
-        hint = "; Spark knows no S3 here: give it the jars of scripts/jars and conf/spark-s3.conf"
+        hint = "; Spark has no support for S3 here: give it the jars of scripts/jars and conf/spark-s3.conf"
     elif _HEAP_IS_FULL.search(text):
         hint = f"; {MORE_MEMORY}"
     return said[-1].strip()[:1000] + hint

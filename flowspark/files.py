@@ -1,4 +1,4 @@
-"""Log files and their paths: how one is described, spelled, and told from those of other storage."""
+"""Log files and their paths: how a file is described, how a path is spelled, and on which storage it lies."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class LogFile:
 
 
 class Level(NamedTuple):
-    """What a folder holds: its folders' names, its files, and whether keys go on there with an empty name."""
+    """What a folder holds: its folders' names, its files, and whether it has a folder with an empty name (`folder//`)."""
 
     folders: list[str]
     files: list[LogFile]
@@ -97,9 +97,9 @@ def local_path(uri: str) -> str:
 
 
 def normal(uri: str) -> str:
-    """One spelling of a path or URI, to compare and to report: local ones as absolute paths, no slash at the end.
+    """The one spelling of a path or URI for comparisons and reports: local paths are absolute, and no slash is at the end.
 
-    Repeated slashes are one slash, as in Hadoop's own paths, but for S3: there `a//b` and `a/b` are two keys.
+    Repeated slashes become one, as in Hadoop's own paths. On S3 they stay, because `a//b` and `a/b` are two keys there.
 
     >>> normal("hdfs:///logs//a/"), normal("s3://bucket/a//b/")
     ('hdfs:///logs/a', 's3://bucket/a//b')
@@ -112,7 +112,7 @@ def normal(uri: str) -> str:
 
 
 def identity(uri: str) -> str:
-    """What tells whether two paths or URIs are the same file or folder: `s3` and `s3a` are two names of one place.
+    """A text that is equal for all spellings of the same file or folder: `s3` and `s3a` are two names of one place.
 
     >>> identity("s3a://bucket/logs/") == identity("s3://bucket/logs")
     True
@@ -121,7 +121,7 @@ def identity(uri: str) -> str:
 
 
 def file_identity(path: str) -> str:
-    """The identity of a listed file; here a slash at the end is part of a key on S3."""
+    """The identity of a listed file. It keeps a slash at the end, which is part of the key on S3."""
     return f"s3:{path[4:]}" if path.startswith("s3a:") else path
 
 
@@ -129,7 +129,7 @@ def check_location(name: str, uri: str) -> None:
     """Checks that a path or URI means the same to flowspark, to Spark, and to the person who wrote it.
 
     Raises:
-        UsageError: it does not; the message begins with `name` (input, lookup, output), and says which spelling does.
+        UsageError: it does not. The message begins with `name` (input, lookup, output), and has the right spelling.
     """
     fault = next(chain(_plain_faults(uri), _scheme_faults(uri), _s3_faults(uri)), None)
     if fault:
@@ -168,7 +168,7 @@ def _scheme_faults(uri: str) -> Iterator[str]:
     if scheme != scheme.lower():
         yield f"has a scheme in capitals; write {scheme.lower()}:{rest}"
     if scheme in ("s3", "s3a") and not rest.startswith("//"):
-        yield f"has not two slashes after its scheme; write {scheme}://{rest.lstrip('/')}"
+        yield f"does not have two slashes after its scheme; write {scheme}://{rest.lstrip('/')}"
     if scheme == "file":
         host, slash, path = rest[2:].partition("/") if rest.startswith("//") else ("", "", rest)
         if host not in ("", "localhost"):
@@ -194,7 +194,7 @@ def _s3_faults(uri: str) -> Iterator[str]:
 
 
 def _web_hint(url: str) -> str:
-    """Which S3 URI names the object of a web address, as far as the address tells."""
+    """A hint at the S3 URI for the object at a web address, as far as the address tells it."""
     host, _, path = re.sub(r"[?#].*", "", url, flags=re.DOTALL).split("//", 1)[-1].partition("/")
     match = re.fullmatch(r"(?:(.+)\.)?s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?(?::\d+)?", host)
     if not match:
@@ -203,8 +203,9 @@ def _web_hint(url: str) -> str:
 
 
 def resolve_reader(reader: str, inputs: Sequence[str]) -> str:
-    """`direct` or `spark`; `auto` is `direct` for local inputs and `spark` as soon as one is elsewhere, where Spark's own
-    credentials are sure to do.
+    """Returns `direct` or `spark`. `auto` is `direct` if all inputs are local.
+
+    If one input lies elsewhere, `auto` is `spark`, because Spark's own credentials are sure to work there.
 
     Raises:
         UsageError: unknown reader, or `direct` for an input that it cannot open.
@@ -218,15 +219,15 @@ def resolve_reader(reader: str, inputs: Sequence[str]) -> str:
 
 
 def hidden(name: str) -> bool:
-    """Whether a file or folder is left out, as Spark does, for the first character of its name.
+    """Whether a file or folder is skipped because of the first character of its name, as Spark skips it.
 
-    `.` and `..` are the names of folders in some keys on S3, and hide nothing.
+    `.` and `..` do not count: some keys on S3 have folders of these names.
     """
     return name.startswith(("_", ".")) and name not in (".", "..")
 
 
 def unopenable(uri: str) -> bool:
-    """Whether an S3 URI has a name that is empty, `.` or `..`: pyarrow and Spark take those out before they ask for it.
+    """Whether an S3 URI has a name that is empty, `.` or `..`. pyarrow and Spark drop such names, and ask for another key.
 
     >>> unopenable("s3://bucket/2026//a.log"), unopenable("s3://bucket/.../a.log"), unopenable("/logs/../a.log")
     (True, False, False)
@@ -236,17 +237,17 @@ def unopenable(uri: str) -> bool:
 
 
 def spark_path(path: str) -> str:
-    """A path or URI as Spark's readers take it literally, with its pattern characters escaped."""
+    """A path or URI in the form for Spark's readers: pattern characters are escaped, so that they are taken literally."""
     return written_path(path).translate(_GLOB)
 
 
 def written_path(path: str) -> str:
-    """A path or URI as Spark's writers take it: literally, while its readers look for patterns (`spark_path`)."""
+    """A path or URI in the form for Spark's writers, which take it literally. For its readers, see `spark_path`."""
     return f"file://{path}" if path.startswith("/") else path
 
 
 def reported_path(path: str) -> str:
-    """A path as Spark names it, as flowspark reports it: local ones without their scheme.
+    """Turns a path that Spark gives into the path that flowspark reports: local paths have no scheme.
 
     >>> reported_path("file:/logs/a.log"), reported_path("s3a://bucket/a.log")
     ('/logs/a.log', 's3a://bucket/a.log')

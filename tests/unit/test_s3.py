@@ -38,4 +38,4 @@ def test_the_endpoint_is_the_one_that_awss_own_tools_would_take(environment, exp
 )
 def test_a_spark_that_knows_no_s3_is_told_what_it_needs(said):
     told = cause(RuntimeError(f"An error occurred while calling o42.load.\n: {said}\n\tat org.apache.spark.Whatever"))
-    assert told == f"{said}; Spark knows no S3 here: give it the jars of scripts/jars and conf/spark-s3.conf"
+    assert told == f"{said}; Spark has no support for S3 here: give it the jars of scripts/jars and conf/spark-s3.conf"
