@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 EVERYTHING = Selection()
 _LARGEST = (1 << 31) - 1  # bytes that a value in Spark can hold
-_LISTING_TASKS = "64"  # that list local files by name: Spark makes up to 10,000, and 5,000 files take a minute
+_LISTING_TASKS = "64"  # to list local files by name: Spark takes up to 10,000 tasks, with which 5,000 files take a minute
 _BINARY_SCHEMA = "path string, length bigint, modified bigint, content binary, uri string"
 
 
@@ -47,9 +47,9 @@ class LogFiles:
 
     Attributes:
         files: the files.
-        binary: set when Spark's binaryFile source hands over their bytes. Its columns are `path`, `length`, `modified` (in
-            seconds), `content`, and `uri`, which only serves to choose some of the files: Spark opens no others.
-        not_searched: what was not looked at in search of a selection: folders, and files that could not be placed.
+        binary: the frame with their bytes if Spark's binaryFile source reads them, else None. Its columns are `path`,
+            `length`, `modified` (in seconds), `content`, and `uri`. A filter on `uri` chooses files: Spark opens no others.
+        not_searched: the folders that were not searched for a selection, and the files that could not be placed.
     """
 
     files: list[LogFile]
@@ -57,7 +57,7 @@ class LogFiles:
     not_searched: tuple[str, ...] = ()
 
     def only(self, paths: Iterable[str]) -> LogFiles:
-        """Some of the files, as they were listed."""
+        """The files with these paths, as they were listed."""
         chosen = {*paths}
         files = [file for file in self.files if file.path in chosen]
         if self.binary is None:
@@ -84,12 +84,12 @@ def find_files(
         reader: `auto`, `direct` or `spark`.
         selection: which of the files to take.
         allow_empty: whether an input may be without a file.
-        ignored: the faults of a file that leave Spark's reader without a row of it, and do not fail the query. Who
-            ignores any must compare what was read with what was listed.
+        ignored: the faults of a file that do not fail the query: Spark's reader gives no row for such a file. A caller who
+            ignores faults must compare what was read with what was listed.
 
     Raises:
-        InputError: an input does not exist, cannot be listed, or has no log file for the run (but for `allow_empty`).
-        UsageError: unknown reader, or one that cannot open the inputs, or an input that could mean another place.
+        InputError: an input does not exist, cannot be listed, or has no log file for the run (unless `allow_empty`).
+        UsageError: the reader is unknown or cannot open the inputs, or an input could mean another place.
     """
     for uri in inputs:
         check_location("input", uri)
@@ -108,7 +108,7 @@ def find_files(
             continue
         not_searched.update(listed.not_searched)
         for file in listed.files:
-            # Spark's readers tell no time of an empty file, and both readers tell the same
+            # Spark's readers do not tell the time of an empty file, so neither reader reports it
             found[file_identity(file.path)] = file if file.size else LogFile(file.path, 0)
     warn_of_copies(found)
     binary = reduce(DataFrame.unionByName, frames) if frames else None
@@ -123,10 +123,14 @@ def _find_binary(
     frames: list[DataFrame],
     ignored: Sequence[str],
 ) -> Found:
-    """The files under an input, but for known ones; adds the frame in which Spark's binaryFile source reads them.
+    """The files under an input that are not known yet. Adds the frame that reads them with Spark's binaryFile source.
 
-    Where flowspark itself can list the input, that decides which files there are: Spark's listing follows links without
-    end, and leaves out what it cannot open without a word. Such files leave no row in the frame, and are named for that.
+    Where flowspark itself can list the input, its own listing decides which files there are: Spark's listing follows links
+    without end, and silently leaves out what it cannot open. Such files have no row in the frame, and are reported for it.
+
+    Raises:
+        InputError: the input cannot be listed, or has files that Spark cannot hand over.
+        NothingFound: no file.
     """
     own = own_listing(root, selection)
     if own is None:
@@ -137,10 +141,10 @@ def _find_binary(
     if len(readable) < len(files) and MISSING not in ignored:
         closed = next(file.path for file in files if file.path not in readable)
         raise InputError(f"{closed}: {why_unread(spark, closed)}")
-    # for local paths Spark is given the files themselves: links lie in wait below folders
+    # for local paths Spark gets the files themselves, because folders may have links that it would follow
     places = own.places if len(readable) == len(own.files) and not is_local(root) else readable
     frame, listed = _load_all(spark, root, places, ignored)
-    if not readable.issuperset(listed):  # other files came meanwhile, or are hidden for flowspark alone
+    if not readable.issuperset(listed):  # other files have come meanwhile, or only flowspark skips them
         frame, listed = _load_all(spark, root, readable, ignored)
     others = {*listed} - readable
     if others:
@@ -161,7 +165,12 @@ def _listed_by_spark(
     frames: list[DataFrame],
     ignored: Sequence[str],
 ) -> Found:
-    """The files that Spark's own listing finds under an input, but for known ones; adds the frame that reads them."""
+    """The files under an input that are not known yet, as Spark lists them. Adds the frame that reads them.
+
+    Raises:
+        InputError: the input cannot be listed, or has files that Spark cannot hand over.
+        NothingFound: no file.
+    """
     spark_found = list_with_spark(partial(load, spark, ignored=ignored), root, selection)
     if spark_found is None:
         raise NothingFound(missing_input(root))
@@ -173,7 +182,7 @@ def _listed_by_spark(
     if not names:
         return Found([], [], spark_found.not_searched)
     frame = spark_found.frame
-    if len(names) < len(spark_found.listed):  # the pattern was wider than the selection: those files, and no others
+    if len(names) < len(spark_found.listed):  # the pattern matches more than the selection: read only the chosen files
         frame, _ = _load_all(spark, root, names, ignored)
     with telling_listing(root):
         rows = frame.drop("content", "uri").collect()
@@ -192,7 +201,7 @@ def _check_sizes(files: Iterable[LogFile]) -> None:
 
 
 def _with_empty(spark: SparkSession, frame: DataFrame, empty: Iterable[str]) -> DataFrame:
-    """A frame with rows for empty files too, of which Spark makes none."""
+    """Adds rows for empty files to a frame, because Spark makes none."""
     rows = [(path, 0, None, b"", "") for path in empty]
     return frame.unionByName(spark.createDataFrame(rows, _BINARY_SCHEMA)) if rows else frame
 
@@ -200,7 +209,7 @@ def _with_empty(spark: SparkSession, frame: DataFrame, empty: Iterable[str]) -> 
 def _load_all(
     spark: SparkSession, root: str, places: Collection[str], ignored: Sequence[str]
 ) -> tuple[DataFrame, list[str]]:
-    """The frame that reads some files and folders, but for those that are gone, and the files that Spark lists there."""
+    """The frame that reads some files and folders, without those that are gone; and the files that Spark lists there."""
     if not places:
         return spark.createDataFrame([], _BINARY_SCHEMA), []
     name = "spark.sql.sources.parallelPartitionDiscovery.parallelism"

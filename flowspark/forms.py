@@ -1,4 +1,4 @@
-"""What a file is that is not the text that flowspark reads: told by its first bytes, for logs and for the lookup alike."""
+"""Tells by its first bytes what a file is, if it is not text that flowspark can read. For logs and for the lookup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from flowspark.errors import BadFile
 
 HEAD = 1024
-"""How many of a file's first bytes tell its form: tar needs 265, all others fewer."""
+"""How many of a file's first bytes are looked at: tar needs 265, all other forms fewer."""
 
 
 class Form(NamedTuple):
@@ -16,7 +16,7 @@ class Form(NamedTuple):
 
     Attributes:
         name: as it stands in a message, with its article.
-        remedy: what may make a text log out of it; empty where nothing simple does.
+        remedy: how to make a text log out of it; empty if there is no simple way.
     """
 
     name: str
@@ -24,7 +24,8 @@ class Form(NamedTuple):
 
 
 _UNPACK, _TO_UTF8 = "unpack it", "save it as UTF-8"
-_BINARY = rb"[^\x00-\x08\x0e-\x1f]{0,60}[\x00-\x08\x0e-\x1f]"  # a text may begin with the same letters; it has no such byte
+# a control byte near the start: a text may begin with the same letters as the form, but it has no such byte
+_BINARY = rb"[^\x00-\x08\x0e-\x1f]{0,60}[\x00-\x08\x0e-\x1f]"
 _ASCII = rb"[\t -~]"
 _FORMS = [
     (re.compile(signature, re.DOTALL), form)
@@ -65,7 +66,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f]")
 
 
 def form_of(data: bytes) -> Form | None:
-    """The form that the first bytes of a file make certain, or None for what may be the text that is wanted.
+    """The form that the first bytes of a file prove, or None if it may be the wanted text.
 
     >>> form_of(b"PK\\x03\\x04").name
     'a zip file'
@@ -76,9 +77,9 @@ def form_of(data: bytes) -> Form | None:
 
 
 def form_of_line(line: bytes) -> Form | None:
-    """The form of a file without a single record, as its first line shows it, or None.
+    """The likely form of a file in which no record was found, judged by its first line; or None.
 
-    This is no more than an impression: files that can be read may begin with such a line.
+    This is only a guess, because files that can be read may begin with such a line too.
 
     >>> form_of_line(b"timestamp,message").name
     'CSV with commas, semicolons, bars or quotes'
@@ -87,7 +88,7 @@ def form_of_line(line: bytes) -> Form | None:
 
 
 def is_text(line: bytes) -> bool:
-    """Whether a line has no control characters but tabs."""
+    """Whether a line has no control characters, except tabs."""
     return not _CONTROL.search(line)
 
 
@@ -103,7 +104,7 @@ def bad_form(form: Form, *, in_gzip: bool = False) -> BadFile:
 
 
 def check_form(head: bytes, *, in_gzip: bool) -> None:
-    """Looks at the first bytes of a log file, decompressed where it is `in_gzip`.
+    """Checks the first bytes of a log file. If the file is gzip (`in_gzip`), they are those of its content.
 
     Raises:
         BadFile: they are those of a form that flowspark does not read.

@@ -1,8 +1,8 @@
-"""What flowspark tells Java before it starts, and only where the person who runs it has said nothing.
+"""The options with which flowspark starts Java, where the person who runs it has set none.
 
 `python jobs/tag_flows.py` starts Java itself, through Spark's own launcher. Java's options cannot be changed once it runs,
-and Spark tells only then what its configuration files hold. So the few places where a person may have set something are
-searched as text first: `spark-defaults.conf`, `PYSPARK_SUBMIT_ARGS`, and the properties files that it names.
+but only a running Java can tell what Spark's configuration files hold. So flowspark first searches, as text, the few places
+where a person may have set something: `spark-defaults.conf`, `PYSPARK_SUBMIT_ARGS`, and the properties files that it names.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def is_local(master: str) -> bool:
 
 
 def launches_local(environment: Mapping[str, str]) -> bool:
-    """Whether Java is about to be started for a local run: no other master is set for it.
+    """Whether Java will be started for a local run, which is so if no other master is set.
 
     Args:
         environment: the environment variables of the process.
@@ -44,11 +44,11 @@ def launches_local(environment: Mapping[str, str]) -> bool:
 
 
 def launch_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Spark settings to start Java with for a local run; what a person has set is not among them."""
+    """The Spark settings with which Java is started for a local run, without those that a person has set."""
     written = _written_settings(environment)
     settings = {}
     if _PROGRESS not in written:
-        settings[_PROGRESS] = str(sys.stderr.isatty()).lower()  # the launcher turns the progress bar on otherwise
+        settings[_PROGRESS] = str(sys.stderr.isatty()).lower()  # otherwise the launcher turns the progress bar on
     if not _JAVA_SETTINGS.search(written) and not any(environment.get(name) for name in _JAVA_VARIABLES):
         settings["spark.driver.extraJavaOptions"] = f"{_SHORT_RUN}{_archive_options(environment)}"
     return settings
@@ -61,7 +61,7 @@ def conf_dir(environment: Mapping[str, str]) -> Path:
 
 
 def _written_settings(environment: Mapping[str, str]) -> str:
-    """The text of all places in which settings may be written that Spark reads before Java starts, without comments."""
+    """The text, without comments, of all places from which Spark takes settings when it starts Java."""
     arguments = shlex.split(environment.get("PYSPARK_SUBMIT_ARGS", "").replace("--properties-file=", "--properties-file "))
     named = [Path(value) for flag, value in pairwise(arguments) if flag == "--properties-file"]
     files = [path for path in (conf_dir(environment) / "spark-defaults.conf", *named) if path.is_file()]
@@ -71,10 +71,10 @@ def _written_settings(environment: Mapping[str, str]) -> str:
 
 
 def _archive_options(environment: Mapping[str, str]) -> str:
-    """Options that have Java start from an archive of its loaded classes (class data sharing), where there is one.
+    """Options with which Java starts from an archive of its loaded classes (class data sharing); empty without an archive.
 
     Half of the time that Spark takes to start goes into loading and checking some 15,000 classes. `scripts/env` writes them
-    to a file; Java maps it into memory, and passes over one that does not fit its version or class path.
+    to a file, which Java maps into memory. Java ignores a file that does not fit its version or class path.
     """
     place = environment.get("FLOWSPARK_CLASS_ARCHIVE", f"{sys.prefix}/flowspark-classes.jsa")
     if place in ("", "off") or not Path(place).is_file():

@@ -40,7 +40,7 @@ def parse_interval(text: str) -> Interval:
     """The interval that a person gives.
 
     Raises:
-        UsageError: it is no day and no hour.
+        UsageError: it is neither a day nor an hour.
 
     >>> parse_interval("2026-11-22T05")
     Interval(day='2026-11-22', hour='05')
@@ -56,7 +56,7 @@ def parse_interval(text: str) -> Interval:
 
 @dataclass(frozen=True)
 class KeyFacts:
-    """What a path tells of a log file; None where it does not. `time` is the publish time, `20261122T0515Z`."""
+    """What a path tells of its log file; None for what it does not tell. `time` is the publish time, `20261122T0515Z`."""
 
     account: str | None
     region: str | None
@@ -65,7 +65,7 @@ class KeyFacts:
 
 
 def key_facts(path: str) -> KeyFacts:
-    """The facts in a path, all as they are spelled: those of AWS's file name first, then those of the folders.
+    """The facts in a path, spelled as they are there. AWS's file name decides; without it, the folders do.
 
     >>> key_facts("s3://b/x/0012_vpcflowlogs_eu-west-1_fl-0a_20261122T0515Z_9f.log.gz")
     KeyFacts(account='0012', region='eu-west-1', flow_log_id='fl-0a', time='20261122T0515Z')
@@ -104,7 +104,7 @@ class Selection:
         return self.interval.label if self.interval else ALL
 
     def sort(self, paths: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-        """The paths that are taken; and those that do not tell what is asked of them, each with what it does not tell."""
+        """The paths that are taken; and, by path, what is missing in each path that does not tell all that is asked for."""
         taken: list[str] = []
         unclear: dict[str, str] = {}
         for path in paths:
@@ -119,7 +119,7 @@ class Selection:
         """The paths that are taken.
 
         Raises:
-            InputError: paths that do not tell what is asked of them; the first of them are named.
+            InputError: some paths do not tell what is asked for; the first of them are named.
         """
         taken, unclear = self.sort(paths)
         if unclear:
@@ -143,7 +143,7 @@ class Selection:
 
 
 def unplaced(selection: Selection, unclear: Mapping[str, str]) -> InputError:
-    """The error for files that do not tell what is asked of them; the first of them are named, with what they lack."""
+    """The error for files whose paths do not tell what is asked for. It names the first of them, and what they lack."""
     named = [printable(f"{path} does not tell its {what}") for path, what in unclear.items()]
     more = [f"… and {len(named) - _SHOWN} more"] if len(named) > _SHOWN else []
     return InputError(
@@ -157,7 +157,7 @@ def select(interval: str | None, accounts: Sequence[str], regions: Sequence[str]
     """The selection that a person gives.
 
     Raises:
-        UsageError: the interval is none, or a filter is nothing that a key can hold.
+        UsageError: the interval is neither a day nor an hour, or a filter has a value that no key can hold.
 
     >>> select("2026-11-22", ["123456789010"], [], []).label
     '2026-11-22'
@@ -174,7 +174,10 @@ def select(interval: str | None, accounts: Sequence[str], regions: Sequence[str]
 
 
 def _lies_in(interval: Interval, path: str) -> bool | str:
-    """The folders decide on the day, and on the hour where they have one; else the time in the file's name does."""
+    """Whether a path lies in an interval, or the name of what it does not tell.
+
+    The folders decide on the day, and on the hour if they have one. Otherwise the time in the file's name decides.
+    """
     folders, name = _FOLDERS.search(path), _TIME.search(path.rsplit("/", 1)[-1])
     day, hour = ("-".join(name.group(1, 2, 3)), name[4]) if name else (None, None)
     if folders and folders["day"]:
@@ -185,7 +188,7 @@ def _lies_in(interval: Interval, path: str) -> bool | str:
 
 
 def describe_keys(paths: Iterable[str]) -> str:
-    """Which accounts, regions and days some of AWS's keys are of, for a person who has found nothing among them.
+    """Describes the accounts, regions and days of some of AWS's keys, for the message that no file was found among them.
 
     >>> describe_keys(["s3://b/AWSLogs/1/vpcflowlogs/eu-west-1/2026/11/22/"])
     'account(s) 1, region(s) eu-west-1, plain folders, newest day 2026-11-22'

@@ -1,8 +1,8 @@
-"""Which layout a file has: its own header, the `--layout` that was given, or plainly a default format of AWS.
+"""Finds the layout of a file: from its own header, from `--layout`, or because it is plainly in a default format of AWS.
 
 A layout is the tuple of a record's field names, in order, with hyphens. A field may stand in it more than once: each of
 its columns is a value of the record, and the first one counts. The `version` in a record says neither which fields it
-has nor their order, so nothing here looks at it but for the two default formats.
+has nor their order, so it only serves to recognise the two default formats.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def header_layout(line: bytes) -> Layout | None:
 
 
 def default_layout(line: bytes) -> Layout | None:
-    """The default format of AWS that a bare record is plainly written in, or None.
+    """The default format of AWS in which a record is plainly written, or None.
 
     Version 2 has 14 values, begins with `2` and ends with a valid status; Transit Gateway has 36, begins with `6` and
     has a valid status in its place.
@@ -114,7 +114,11 @@ def countable(layout: Layout) -> bool:
 
 
 def check_countable(layout: Layout) -> Layout:
-    """The layout itself, or a `BadFile` when its records cannot be told apart."""
+    """Returns the layout itself.
+
+    Raises:
+        BadFile: its flows cannot be counted.
+    """
     if not countable(layout):
         raise BadFile(
             f"layout '{' '.join(layout)[:200]}' has neither log-status nor both dstport and protocol: "
@@ -141,9 +145,9 @@ def no_records(line: bytes, problem: str, layout_hint: str) -> BadFile:
     """The error for a file without a header in which no record was found.
 
     Args:
-        line: its first line. Where that shows what the file is, this is said in place of the problem.
+        line: its first line. If this line shows what the file is, the error says that instead of the problem.
         problem: what is wrong.
-        layout_hint: what to do about `--layout`; told where the line looks like a record, so that it can help.
+        layout_hint: what to do about `--layout`. It is added only if the line looks like a record, as only then it helps.
     """
     form = form_of_line(line)
     if form:
@@ -153,7 +157,7 @@ def no_records(line: bytes, problem: str, layout_hint: str) -> BadFile:
 
 
 def _like_a_record(line: bytes) -> bool:
-    """Whether a line is text, and half of its values or more could be those of a record or fields in another spelling."""
+    """Whether a line is text of which half or more could be values of a record, or field names in another spelling."""
     values = split_line(line)
     fields = sum(field_name(value.decode("latin-1").lower()) in FIELDS for value in values)
     likely = fields + sum(map(bool, map(_LIKELY_VALUE.fullmatch, values)))

@@ -1,4 +1,4 @@
-"""Which log files an input has for a run: all of them, or those of a selection, found by their keys; without Spark."""
+"""Lists, without Spark, the log files of an input: all of them, or those of a selection, which are found by their keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Found:
 
     Attributes:
         files: the log files that are taken.
-        places: what leads to these files and to no others: the files themselves, or folders of which all files are taken.
+        places: paths that lead to exactly these files: the files themselves, or folders of which all files are taken.
         not_searched: the folders that were not looked into, and the files that could not be placed.
     """
 
@@ -47,7 +47,7 @@ def list_input(root: str, selection: Selection) -> Found:
 
     Raises:
         InputError: as for `Listing.files`.
-        NothingFound: no file.
+        NothingFound: the input has no file for the run.
     """
     listing = Listing(storage_of(root), root)
     found = listing.files(selection)
@@ -60,7 +60,7 @@ def list_input(root: str, selection: Selection) -> Found:
 
 
 def own_listing(root: str, selection: Selection) -> Found | None:
-    """What flowspark's own listing finds for Spark's reader; None where only Spark can tell, with its own credentials.
+    """What flowspark's own listing finds, for Spark's reader; None if only Spark, with its own credentials, can list it.
 
     Raises:
         InputError: as for `Listing.files`.
@@ -101,10 +101,11 @@ class Listing:
 
         Below a folder `AWSLogs` only the folders that can hold files of the selection are listed. Files that were seen on
         the way there are taken when their names tell that they belong to it. An input that holds no `AWSLogs` is listed
-        whole, and each file must tell what is asked.
+        whole, and each file must tell what is asked for.
 
         Raises:
-            InputError: the input cannot be listed, holds something that is no file, or a name does not tell what is asked.
+            InputError: the input cannot be listed or holds something that is not a file, or a file's name does not tell
+                what is asked for.
         """
         if not selection:
             files = self._tree(self._root)
@@ -132,7 +133,7 @@ class Listing:
         return Found([file for file in files if file.path in taken], places, not_searched)
 
     def _without_keys(self, searched: Search, selection: Selection) -> Found:
-        """The files of an input in which no `AWSLogs` was found: where that is not all of it, it is listed whole."""
+        """The files of an input in which no `AWSLogs` was found. If the search has not seen all of it, it is listed."""
         files = self._seen()
         if searched.not_searched or self._nameless or not files:
             files = self._tree(self._root)
@@ -150,7 +151,7 @@ class Listing:
         try:
             return search(self._root, self._level, self._storage.real)
         except CannotList as error:
-            inside = f"{self._root}/{AWS_LOGS}"  # the credentials may be for this alone
+            inside = f"{self._root}/{AWS_LOGS}"  # the credentials may allow only this folder
             if not error.denied or not any(self._level(inside)[:2]):
                 raise
             return Search([inside], [self._root])
@@ -167,7 +168,7 @@ class Listing:
         return [file for level in self._levels.values() for file in level.files]
 
     def _once(self, files: Iterable[LogFile]) -> list[LogFile]:
-        """The files, each once however many links lead to its folder; a file's name without links goes first."""
+        """The files, each once, however many links lead to its folder. A name without links is preferred."""
         real = lru_cache(None)(self._storage.real)
         top, start = real(self._root), len(self._root)
         kept: dict[str, LogFile] = {}
@@ -183,7 +184,7 @@ class Listing:
         return list(self._storage.tree(folder))
 
     def _walk(self, root: str, pattern: Pattern) -> tuple[list[str], list[LogFile]]:
-        """The folders that a pattern leads to, and the files; a name that is known is not looked for."""
+        """The folders that a pattern leads to, and the files that its last part matches. Known names are not listed."""
         folders, files = [root], list[LogFile]()
         for place, wanted in enumerate(pattern, 1):
             if not any(set(name) & set("*[") for name in wanted):
@@ -201,7 +202,7 @@ class Listing:
         return folders, files
 
     def what_is_there(self) -> str:
-        """What the input holds, for a person who has found nothing in it."""
+        """Describes what the input holds, for the message that no file was found."""
         searched = self._search()
         if not searched.roots:
             folders, files, _ = self._level(self._root)
@@ -219,7 +220,7 @@ class Listing:
 
 
 def _places(trees: Mapping[str, Sequence[LogFile]], taken: Set[str]) -> Iterator[str]:
-    """The shortest list of what leads to the taken files of some folders: a folder itself where all of its files are."""
+    """The shortest list of paths to the taken files: a folder if all of its files are taken, else the files."""
     for folder, files in trees.items():
         chosen = [file.path for file in files if file.path in taken]
         yield from [folder] if chosen and len(chosen) == len(files) else chosen

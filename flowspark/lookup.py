@@ -1,4 +1,4 @@
-"""The lookup table (`dstport,protocol,tag`): parse, check, compile; all faults are reported at once."""
+"""Parses, checks and compiles the lookup table (`dstport,protocol,tag`). All faults are reported at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Lookup:
         rows: the data rows of the file.
         mappings: (dstport, protocol number, tag), one for each key and tag, sorted.
         conflicts: the tags of each key that has more than one, in file order, before `on_conflict` has chosen.
-        sha256: of the file's bytes.
+        sha256: the SHA-256 of the file's bytes, in hex.
     """
 
     rows: int
@@ -40,7 +40,7 @@ class Lookup:
 
 
 def parse_lookup(content: bytes, on_conflict: str = "all", where: str = "lookup") -> Lookup:
-    """The compiled table of a lookup file's bytes.
+    """Compiles the bytes of a lookup file.
 
     Args:
         content: CSV with a header that names `dstport`, `protocol` and `tag`, in any case and order; UTF-8.
@@ -48,8 +48,8 @@ def parse_lookup(content: bytes, on_conflict: str = "all", where: str = "lookup"
         where: the file's name, for messages.
 
     Raises:
-        InputError: with the line number of every bad row; or the file is not such CSV; or, under `error`, with every key
-            that has several tags.
+        InputError: rows are bad, or the file is not such CSV, or, under `error`, keys have several tags. The message has
+            the line number of every bad row, or every such key.
         UsageError: unknown `on_conflict`.
 
     >>> parse_lookup(b"dstport,protocol,tag\\n443,TCP,web\\n443,6,Web\\n").mappings

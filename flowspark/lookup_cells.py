@@ -1,4 +1,4 @@
-"""The text of a lookup file as rows of cells: CSV with commas, in UTF-8; every other form is refused by its name."""
+"""Reads a lookup file as rows of cells: CSV with commas, in UTF-8. The error for any other form names it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ COLUMNS = ("dstport", "protocol", "tag")
 ODD_BLANKS = "\u00a0\u00ad\u1680" + "".join(map(chr, range(0x2000, 0x200C))) + "\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 """Characters that look like a space or like nothing: Unicode's spaces and its line and paragraph separators, the zero-width
 space, the zero-width no-break space, the word joiner and the soft hyphen. At the ends of a cell they are blanks (rule 3).
-Inside a cell they are faults, as two tags would look alike and differ. The zero-width joiners are characters like any
-other: they belong inside of emoji, and of words in some scripts."""
+Inside a cell they are faults, because two different tags would look alike. The zero-width joiners are characters like any
+other: they belong inside emoji, and inside words of some scripts."""
 
 _ODD = re.compile(f"[{ODD_BLANKS}]")
 _BLANKS = " \t" + ODD_BLANKS
@@ -28,15 +28,15 @@ _COLUMNS_HINT = "the header must name dstport, protocol and tag"
 
 
 def lookup_cells(content: bytes, where: str, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Line number and the three cells, in the order of COLUMNS, of each row that has the header's number of cells.
+    """Yields line number and three cells (in the order of COLUMNS) of each row that has as many cells as the header.
 
     Args:
         content: the file's bytes.
         where: its name, for messages.
-        faults: takes what is wrong with single lines.
+        faults: the list to which the faults of single lines are added.
 
     Raises:
-        InputError: the whole file is something else than CSV with commas, in UTF-8.
+        InputError: the file as a whole is not CSV with commas, in UTF-8.
     """
     rows = _rows(_text(content, where), faults)
     line, header = next(rows, (1, []))
@@ -68,7 +68,7 @@ def lookup_cells(content: bytes, where: str, faults: list[str]) -> Iterator[tupl
 
 
 def odd_blank(cell: str) -> str | None:
-    """What to say of a cell with one of ODD_BLANKS in it, or None.
+    """The fault of a cell that has one of ODD_BLANKS in it, or None.
 
     >>> odd_blank("we\\u00a0b")
     "'we\\\\u00a0b' contains U+00A0 (NO-BREAK SPACE); write an ordinary space or remove it"
@@ -98,17 +98,17 @@ def _declared_separator(row: list[str]) -> str | None:
     (',', ';', None)
     """
     declared = re.fullmatch("sep=(.?)", ",".join(row), re.IGNORECASE)
-    return (declared[1] or "\t") if declared else None  # a tab was taken for a blank at the cell's end
+    return (declared[1] or "\t") if declared else None  # a tab at the cell's end was trimmed as a blank
 
 
 def _other_separator(row: list[str], fits: Callable[[list[str]], bool]) -> str | None:
-    """The first separator, of those that are not commas, that cuts a line into cells that fit."""
+    """The first separator other than a comma that cuts a line into cells that fit; None if there is none."""
     line = ",".join(row)
     return next((separator for separator in _SEPARATORS if fits(line.split(separator))), None)
 
 
 def _named(cells: list[str]) -> int:
-    """How many of the three columns some cells name."""
+    """How many of the three columns are named in some cells."""
     return len({cell.strip(_BLANKS + '"').lower() for cell in cells} & {*COLUMNS})
 
 

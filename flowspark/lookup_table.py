@@ -1,4 +1,4 @@
-"""The lookup table on Spark: read from any storage, and as a DataFrame."""
+"""Reads the lookup table from any storage that Spark can read, and makes a DataFrame of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_lookup(spark: SparkSession, path: str, on_conflict: str = "all") -> Loo
 
     Raises:
         InputError: it is missing, a folder, unreadable, or has faults.
-        UsageError: its path or URI could mean another place.
+        UsageError: its path or URI could mean another place, or `on_conflict` is unknown.
     """
     check_location("lookup", path)
     return parse_lookup(_read(spark, path), on_conflict, path)
@@ -65,5 +65,6 @@ def load_lookup(spark: SparkSession, path: str | os.PathLike[str], on_conflict: 
 
     Raises:
         InputError: it cannot be read, or has faults; all are reported, with line numbers.
+        UsageError: its path or URI could mean another place, or `on_conflict` is unknown.
     """
     return lookup_frame(spark, read_lookup(spark, os.fspath(path), on_conflict))

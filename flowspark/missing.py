@@ -9,12 +9,12 @@ from flowspark.errors import InputError
 from flowspark.files import is_local
 from flowspark.keys import Selection, some
 
-_MOST_ENTRIES = 1_000  # that a summary lists of what was not searched
+_MOST_ENTRIES = 1_000  # of what was not searched, in a summary
 _SHOWN = 5
 
 
 def missing_hint(uri: str) -> str:
-    """What may be wrong with a path or URI that leads nowhere, for a person who reads that it does not exist."""
+    """A hint for the message that a path or URI does not exist: what may be wrong with it."""
     if re.search(r"\$\w|\$\{|\{\{|%\(|<\w", uri):
         return "it looks like a variable or a template that was not filled in"
     if set(uri) & set("*?[{"):
@@ -32,7 +32,7 @@ def missing_input(uri: str) -> InputError:
 
 
 def nothing_found(uri: str, selection: Selection, there: str | None, not_searched: Sequence[str] = ()) -> InputError:
-    """The error for an input without a file for a run: what was looked for, and what is there instead."""
+    """The error for an input that has no file for a run: what was looked for, and what is there instead."""
     if not selection:
         return InputError(
             f"no log file under input {uri}: nothing is there, or only names that begin with '_' or '.', which are "
@@ -48,7 +48,7 @@ def nothing_found(uri: str, selection: Selection, there: str | None, not_searche
 
 
 def shortened(not_searched: Iterable[str]) -> tuple[str, ...]:
-    """What was not searched, sorted; of more than a thousand entries the first, and how many more there are."""
+    """What was not searched, sorted; only the first 1,000 entries, and then how many more there are."""
     entries = sorted(not_searched)
     more = len(entries) - _MOST_ENTRIES
     return (*entries[:_MOST_ENTRIES], f"… and {more:,} more") if more > 0 else tuple(entries)

@@ -1,4 +1,4 @@
-"""Where AWS's keys are looked for: the folders that hold `AWSLogs`, and below them only the folders of a selection.
+"""Finds where AWS's keys lie: the folders `AWSLogs` in an input, and below them only the folders of a selection.
 
 Logs may be delivered under any prefix, so an input may hold several of these trees:
 
@@ -23,8 +23,8 @@ from flowspark.keys import AWS_LOGS, Interval, Selection
 MOST_FOLDERS = 1_000
 """How many folders of an input are listed in search of `AWSLogs`."""
 
-_AWS_NAME = re.compile(r"\d|o-|aws-account-id=")  # what a folder in AWSLogs is called that aws_patterns looks into
-_AT_ONCE = 16  # folders that are asked for at a time: on S3 the answers take longer to come than to make
+_AWS_NAME = re.compile(r"\d|o-|aws-account-id=")  # the names of the folders in AWSLogs that aws_patterns looks into
+_AT_ONCE = 16  # folders that are listed at the same time: on S3, most of the time of a listing is waiting
 
 Answer = TypeVar("Answer")
 
@@ -43,8 +43,9 @@ class Search:
 
 
 def search(top: str, level: Callable[[str], Level], real: Callable[[str], str]) -> Search:
-    """Searches an input for `AWSLogs`, breadth first, and looks into each real folder once; into no account's, for these
-    are read by AWS's keys.
+    """Searches an input for folders `AWSLogs`, breadth first. It looks into each real folder once.
+
+    It does not look into the folders of accounts, because these are listed by AWS's keys (`aws_patterns`).
 
     Args:
         top: the input.
@@ -52,7 +53,7 @@ def search(top: str, level: Callable[[str], Level], real: Callable[[str], str]) 
         real: tells a folder's name without links. Links are followed after all else, so that real names go first.
 
     Raises:
-        CannotList: for the input itself or an `AWSLogs`, or for another reason than permissions.
+        CannotList: the input itself or an `AWSLogs` cannot be listed, or any folder for another reason than permissions.
     """
 
     def look(folder: str) -> Level | None:
@@ -94,18 +95,19 @@ def _is_root(folder: str) -> bool:
 
 
 def at_once(ask: Callable[[str], Answer], folders: Iterable[str]) -> list[Answer]:
-    """The answers for some folders, asked for side by side."""
+    """The answers of `ask` for some folders, in their order. It asks for several of them at the same time."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(ask, folders))
 
 
 Pattern = tuple[tuple[str, ...], ...]
-"""Folder by folder, the names that are looked for, with `*`, `?` and `[…]`; what the last part matches is taken whole."""
+"""For each level of folders, the wanted names, with `*`, `?` and `[…]`. What the last level matches is taken whole."""
 
 
 def aws_patterns(root: str, selection: Selection) -> list[Pattern]:
-    """The patterns below a root of AWS's keys that a selection takes: plain and Hive-compatible ones, with and without an
-    organisation's id, daily and hourly. None where no keys of AWS can lie.
+    """The patterns for the folders of a selection below a root of AWS's keys; an empty list if no such keys can lie there.
+
+    There are patterns for plain and Hive-compatible keys, daily and hourly ones, with and without an organisation's id.
 
     Args:
         root: a folder `AWSLogs`, or one that lies in it, however deep.
@@ -142,6 +144,6 @@ def _date(interval: Interval | None, *, hive: bool) -> list[tuple[str, ...]]:
         return []
     parts = zip(("year", "month", "day"), interval.day.split("-"), strict=True)
     folders: list[tuple[str, ...]] = [(f"{name}={value}",) if hive else (value,) for name, value in parts]
-    if interval.hour is not None:  # the hour's folder, or in a day's folder all files: `choose` looks at their names
+    if interval.hour is not None:  # the hour's folder; or all files of a day's folder, whose names are checked later
         folders.append((interval.hour, f"hour={interval.hour}", "[!h]??*", "h[!o]*"))
     return folders

@@ -13,7 +13,7 @@ from flowspark.keys import AWS_LOGS, Selection, describe_keys, some
 from flowspark.search import Pattern, aws_patterns
 
 Load = Callable[[list[str]], tuple[DataFrame, list[str]] | None]
-"""The frame that reads some paths or patterns, and the files that it lists; None when one of them leads nowhere."""
+"""Gives the frame that reads some paths or patterns, and the files that it lists; None if one of them matches nothing."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class SparkFound:
 
     Attributes:
         frame: reads all files that Spark has listed.
-        listed: these files.
+        listed: the paths of these files.
         taken: those of them that the run takes.
-        not_searched: what was not looked at, and the files that could not be placed.
+        not_searched: the folders that were not searched, and the files that could not be placed.
     """
 
     frame: DataFrame
@@ -36,11 +36,11 @@ class SparkFound:
 def list_with_spark(load: Load, root: str, selection: Selection) -> SparkFound | None:
     """The files under an input that a selection takes; None when the input does not exist.
 
-    AWS's keys are looked for in the input and one folder below it, for Spark takes patterns and cannot search. Where
-    neither has any for the selection, the input is listed whole.
+    AWS's keys are looked for only in the input and one folder below it, because Spark takes patterns and cannot search. If
+    there are none for the selection, the input is listed whole.
 
     Raises:
-        InputError: the input cannot be listed, or a name does not tell what is asked.
+        InputError: the input cannot be listed, or a name does not tell what is asked for.
     """
     inside = bool(aws_patterns(root, Selection()))
     places = [root] if inside else [f"{root}/{AWS_LOGS}", f"{root}/*/{AWS_LOGS}"]
@@ -68,19 +68,19 @@ def list_with_spark(load: Load, root: str, selection: Selection) -> SparkFound |
 
 
 def what_spark_sees(root: str, listed: list[str]) -> str:
-    """What an input holds, for a person who has found nothing in it."""
+    """Describes what an input holds, for the message that no file was found."""
     if any(f"/{AWS_LOGS}/" in path for path in listed):
         return describe_keys(listed)
     return f"{some(path.removeprefix(root).strip('/') for path in listed)}, and no folder {AWS_LOGS}"
 
 
 def _glob(pattern: Pattern) -> str:
-    """A pattern as Spark's readers take it; they list a folder after the other, and no name that is known."""
+    """A pattern in the form for Spark's readers. They list folder by folder, but not where the name is known."""
     return "".join(f"/{names[0]}" if len(names) == 1 else f"/{{{','.join(names)}}}" for names in pattern)
 
 
 def _shown(listed: list[str], root: str) -> list[str]:
-    """The listed files without those that a name below the input hides, or its own when it is a file."""
+    """The listed files without hidden ones: names below the input can hide a file, or its own name if it is the input."""
 
     def is_hidden(path: str) -> bool:
         parts = path.removeprefix(root).strip("/").split("/") if path != root else [root.rsplit("/", 1)[-1]]
