@@ -1,4 +1,4 @@
-"""Store the scan and publish the results: each interval in folders of its own, replaced whole, the summary last."""
+"""Publishes the results: each interval in folders of its own, which are replaced whole, with the summary last."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TABLES = {
 
 @dataclass(frozen=True)
 class Top:
-    """The first rows of a published result, the number of all its rows, and the flows without a tag in it."""
+    """The first rows of a published result, the number of all its rows, and the number of its untagged flows."""
 
     rows: list[Row]
     total: int
@@ -57,10 +57,10 @@ class Top:
 
 
 def check_output(output: str, inputs: Sequence[str]) -> None:
-    """That the output can be written and is apart from the input.
+    """Checks that the output can be written, and does not overlap an input.
 
     Raises:
-        UsageError: it lies inside an input or the reverse, is a file, or its folder cannot be written.
+        UsageError: it lies inside an input, has an input inside it, is a file, or its folder cannot be written.
     """
     place = _place(output)
     for uri in inputs:
@@ -70,7 +70,7 @@ def check_output(output: str, inputs: Sequence[str]) -> None:
     if is_local(output):
         existing = next(path for path in (Path(place), *Path(place).parents) if os.path.lexists(path))
         if not existing.is_dir():
-            raise UsageError(f"output {output} cannot be written: {existing} is no folder; give another --output")
+            raise UsageError(f"output {output} cannot be written: {existing} is not a folder; give another --output")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise UsageError(f"output {output} cannot be written: no permission in {existing}; give another --output")
 
@@ -86,7 +86,7 @@ def _inside(path: str, folder: str) -> bool:
 class Output:
     """The folders of one interval under an output.
 
-    What is stored in an output names its parts relative to it: the output may be moved, or spelled in another way later.
+    All names that are stored in an output are relative to it, so it may be moved, or spelled in another way, later.
 
     Args:
         spark: the session that writes.
@@ -132,7 +132,7 @@ class Output:
         revoke_turns(self.scans)
 
     def previous(self) -> Previous | None:
-        """The last complete run of the interval; None where there is none, or what it has left is damaged."""
+        """The last complete run of the interval; None if there is none, or its summary or files table is damaged."""
         summary = self._summary()
         if summary is None:
             return None
@@ -195,9 +195,9 @@ class Output:
         )
 
     def withdraw_summary(self) -> str | None:
-        """Takes the summary back while the results that it speaks of are replaced.
+        """Removes the summary, before the results that it describes are replaced.
 
-        Neither a part file nor `_SUCCESS` is left of it. Returns the name of the scan that it named.
+        Neither a part file nor `_SUCCESS` is left. Returns the name of the summary's scan; None if there was no summary.
         """
         summary = self._summary()
         folder = self.folder(SUMMARY)
@@ -211,9 +211,9 @@ class Output:
         return summary.scan if summary else None
 
     def _empty_folder(self, folder: str) -> None:
-        """Removes all files of a folder by the means of Spark's writers.
+        """Removes all files of a folder with Spark's writers: it is overwritten with no rows.
 
-        An overwrite with no rows leaves a part file, but not when it is partitioned by a column. `_SUCCESS` is turned off.
+        Only an overwrite that is partitioned by a column leaves no part file. `_SUCCESS` is turned off.
         """
         no_rows = self._spark.range(0).select("id", F.lit(0).alias("none"))
         writer = no_rows.write.mode("overwrite").partitionBy("none")
@@ -221,7 +221,7 @@ class Output:
         writer.options(**confs).json(written_path(folder))
 
     def publish(self, name: str, df: DataFrame, order: list[Column]) -> None:
-        """Replaces a result by the rows of a DataFrame, in order, as one part file."""
+        """Replaces a result with the rows of a DataFrame, in order, as one part file."""
         writer = df.repartition(1).sortWithinPartitions(*order).write.mode("overwrite")
         if self._format == "csv":
             # quoting as in RFC 4180; nothing trimmed; a missing value is an empty cell, and so is an empty text
@@ -231,7 +231,7 @@ class Output:
         writer.format(self._format).save(written_path(self.folder(name)))
 
     def publish_summary(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """Replaces the summary, and returns it in the order in which it is published. As text it needs no Python worker."""
+        """Replaces the summary, and returns it in the published order. Spark gets it as text, without a Python worker."""
         parsed = F.from_json(F.lit(json.dumps(summary)), SUMMARY_SCHEMA, {"mode": "FAILFAST"})
         row = self._spark.range(1).coalesce(1).select(F.inline(F.array(parsed)))
         ordered = {name: summary[name] for name in sorted(summary, key=row.columns.index)}
@@ -239,7 +239,7 @@ class Output:
         return ordered
 
     def top(self, name: str) -> Top:
-        """The first rows of a published result; only a result longer than that takes a second look."""
+        """The first rows of a published result. Only a longer result takes a second Spark job."""
         published = self._reader(name, self._format).load(spark_path(self.folder(name)))
         rows = published.take(TOP + 1)
         total, untagged = len(rows), sum(row["count"] for row in rows if row[0] == UNTAGGED)

@@ -1,4 +1,4 @@
-"""The sentence that a run is: list, scan, check, count, publish."""
+"""A run, step by step: list, scan, check, count, publish."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ Fence = Callable[[Callable[[], Any]], Any]
 """`fenced`, for one output and one turn."""
 
 _EXAMPLES = 5
-_READ_AGAIN = 10_000  # files; each is named in Spark's plan, and a storage that fails for more is in no passing trouble
-_ORPHANED = timedelta(days=1)  # the stored scan of a run that started so long ago, and is not the current one
+_READ_AGAIN = 10_000  # files: each is named in Spark's plan, and if more have failed, it is no passing trouble
+_ORPHANED = timedelta(days=1)  # after this time, a stored scan that is not the current one is taken as left by a failed run
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what it was asked to do, by which name it goes, and where it publishes."""
+    """One run: what it was asked to do, its name, and where it publishes."""
 
     settings: Settings
     lookup: Lookup
@@ -65,7 +65,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """What stands published: the summary and, for people, the top of the two results; None when nothing had changed."""
+    """What is published: the summary and, for people, the first rows of the two results (None if nothing had changed)."""
 
     summary: dict[str, Any]
     tops: tuple[Top, Top] | None
@@ -75,7 +75,7 @@ def run(spark: SparkSession, settings: Settings) -> Result:
     """Runs the job.
 
     Raises:
-        FlowsparkError: whatever went wrong; what was published before is as it was.
+        FlowsparkError: something went wrong. If it is found before publishing, what was published stays as it was.
     """
     started = datetime.now(UTC)
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
@@ -144,10 +144,11 @@ def retag(spark: SparkSession, this: Run) -> Result:
 
 
 def check(books: Books, stored: DataFrame, settings: Settings) -> None:
-    """All that must hold before anything is published.
+    """Checks all that must hold before anything is published.
 
     Raises:
-        FlowsparkError: a bad file (3 before 4), books that do not balance, too many rejected lines.
+        InputError: bad files, which are checked first.
+        CheckError: the books do not balance, or too many lines were rejected.
     """
     check_files(books, settings.on_bad_file)
     check_books(books)
@@ -157,7 +158,7 @@ def check(books: Books, stored: DataFrame, settings: Settings) -> None:
 
 
 def publish(this: Run, checked: CheckedScan, still_ours: Callable[[], None]) -> Result:
-    """Replaces the interval's results by those of a stored scan; the summary is taken back first, and written last.
+    """Replaces the interval's results with those of a stored scan. The summary is removed first, and written last.
 
     Raises:
         TurnLost: the run stood still, and another one may have published meanwhile.
@@ -177,8 +178,8 @@ def fenced(output: Output, still_ours: Callable[[], None], write: Callable[[], W
     """Writes one part of the results while this run has the turn to publish the interval.
 
     A run that stands still in the middle of a write finds out afterwards that it has lost its turn. Its part may then lie
-    beside the results of the run that took over. So that no summary speaks of such a mixture, the summary is taken back,
-    and a run that is publishing now fails at its next check.
+    beside the results of the run that took over. So that no summary describes such a mixture, the summary is removed, and
+    a run that is publishing now fails at its next check.
 
     Raises:
         TurnLost: the turn was lost, before or during the write.
@@ -196,7 +197,7 @@ def fenced(output: Output, still_ours: Callable[[], None], write: Callable[[], W
 
 
 def publish_tables(output: Output, checked: CheckedScan, lookup: Lookup, fence: Fence) -> tuple[Top, Top]:
-    """Counts the stored tallies, and replaces the interval's four tables; the top of the two results."""
+    """Counts the stored tallies, and replaces the interval's four tables. Returns the first rows of the two results."""
     stored, books = checked.stored, checked.books
     tallies = (
         stored.select(F.inline("tally"))
@@ -223,7 +224,7 @@ def publish_tables(output: Output, checked: CheckedScan, lookup: Lookup, fence: 
     def files() -> None:
         replace(FILES, files_of(stored, books), [F.asc("path")])
 
-    with ThreadPoolExecutor() as pool:  # side by side: most of the time that a small table takes is its planning
+    with ThreadPoolExecutor() as pool:  # side by side: a small table takes most of its time for planning
         tops = pool.submit(tags), pool.submit(ports)
         others = pool.submit(rejects), pool.submit(files)
     for done in others:

@@ -17,10 +17,10 @@ _OF_THE_RESULT = (*_OF_THE_SCAN, "max_reject_ratio", "output_format", "on_confli
 
 
 def check_same_selection(summary: Summary, settings: Settings) -> None:
-    """That a run takes its files from the same inputs, by the same filters, as the published run that it would replace.
+    """Checks that a run has the same inputs and filters as the published run that it would replace.
 
     Raises:
-        UsageError: it does not, and `replace` is not set; the message shows both.
+        UsageError: they differ, and `replace` is not set. The message shows both.
     """
     inputs = tuple(map(normal, settings.input))
     same_inputs = set(map(identity, summary.inputs)) == set(map(identity, inputs))
@@ -46,7 +46,7 @@ class Previous:
     Attributes:
         summary: as it was published.
         files: the files table, the interval's manifest: path, size and time of change of each file.
-        errors: what was wrong with those of them that were left out, by path.
+        errors: by path, what was wrong with each file that was left out.
     """
 
     summary: Summary
@@ -54,12 +54,12 @@ class Previous:
     errors: Mapping[str, str]
 
     def late_files(self, files: Sequence[LogFile]) -> list[str]:
-        """The files that are new since, or have changed."""
+        """The paths of the files that are new since this run, or have changed."""
         known = set(self.files)
         return [file.path for file in files if file not in known]
 
     def is_current(self, files: Sequence[LogFile], lookup_sha256: str, settings: Settings) -> bool:
-        """Whether a run over these files would publish what is there already.
+        """Whether a run over these files would publish what is already there.
 
         A run that left files out is never current: what was wrong with them may have passed.
         """

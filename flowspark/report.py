@@ -19,7 +19,7 @@ _BAD_FILES_SHOWN = 20
 
 
 def tables(result: Result) -> str:
-    """The top of the two results as tables, the books in one line, and where the output is."""
+    """The first rows of the two results as tables, the books in one line, and where the output is."""
     summary = result.summary
     output = printable(summary["settings"]["output"])
     if result.tops is None:
@@ -42,12 +42,12 @@ def tables(result: Result) -> str:
 
 
 def json_line(summary: dict[str, Any]) -> str:
-    """The summary as one line of JSON in ASCII: any terminal and encoding carries it, and no character steers one."""
+    """The summary as one line of ASCII JSON: every encoding has its characters, and none of them can steer a terminal."""
     return json.dumps(summary)
 
 
 def _table(names: list[str], top: Top, flows: int) -> str:
-    """Rows with thousands separators and each count's share of all flows; then how many rows more there are."""
+    """A table of rows, with each count's share of all flows, and at its end how many more rows there are."""
     header = [*names, "flows", "share"]
     rows = [
         [
@@ -71,7 +71,7 @@ def _table(names: list[str], top: Top, flows: int) -> str:
 
 
 def warnings(summary: dict[str, Any]) -> Iterator[str]:
-    """What is worth a person's eye."""
+    """Yields a sentence for each thing in the summary that is worth a second look."""
     books, lookup = summary["books"], summary["lookup"]
     if summary["late_files"]:
         yield f"{len(summary['late_files']):,} file(s) are new since the last run of the interval, or have changed"
@@ -79,8 +79,8 @@ def warnings(summary: dict[str, Any]) -> Iterator[str]:
         yield not_searched_warning(summary["not_searched"])
     if books["skipdata"]:
         yield (
-            f"{books['skipdata']:,} SKIPDATA record(s): AWS lost records at the source, each line stands for one or more; "
-            "the counts are too low by as many"
+            f"{books['skipdata']:,} SKIPDATA record(s): AWS lost records at the source. Each such line "
+            "stands for one or more lost records, which are missing from the counts"
         )
     if books["rejected"]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary["reject_reasons"].items() if count)

@@ -1,4 +1,4 @@
-"""The settings of a run: defaults < TOML file < flags, one list of them for all three."""
+"""The settings of a run. Flags win over the TOML file, which wins over the defaults; all three have the same names."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Settings:
     """What a run is asked to do; the names are those of the flags, with underscores.
 
     This is the only list of the settings: the config file's keys and the summary's `settings` are made from it.
-    `max_reject_ratio` is None for a `retag` that gives no limit: the limit of the run that is tagged again stays.
+    `max_reject_ratio` is None for a `retag` that gives no limit: the limit of the stored run then applies.
     """
 
     input: tuple[str, ...]
@@ -93,12 +93,12 @@ class Settings:
         """Which files under the inputs are taken.
 
         Raises:
-            UsageError: the interval is none, or a filter is nothing that a key can hold.
+            UsageError: the interval is neither a day nor an hour, or a filter has a value that no key can hold.
         """
         return select(self.interval, self.account, self.region, self.flow_log_id)
 
     def as_text(self) -> dict[str, Any]:
-        """The settings as the summary has them: in types that JSON has."""
+        """The settings in the form of the summary, which has only the types of JSON."""
         values = dataclasses.asdict(self)
         return {
             name: str(value) if isinstance(value, Decimal) else list(value) if isinstance(value, tuple) else value
@@ -130,7 +130,7 @@ def load_settings(flags: Mapping[str, Any], config: str | None = None) -> Settin
         config: a TOML file with the same names.
 
     Raises:
-        UsageError: an unknown name, a value that cannot be, a flag that cannot apply, or no input, lookup or output.
+        UsageError: an unknown name, a value that is not allowed, a flag that does not apply, or no input, lookup or output.
     """
     on_command_line = {name: value for name, value in flags.items() if value is not None}
     values = (_read_config(config) if config else {}) | on_command_line
@@ -152,10 +152,10 @@ def load_settings(flags: Mapping[str, Any], config: str | None = None) -> Settin
 
 
 def settings_from_text(values: Mapping[str, Any]) -> Settings:
-    """The settings in a summary, the reverse of `Settings.as_text`; one that the summary does not have is the default.
+    """The settings in a summary, the reverse of `Settings.as_text`. A setting that the summary lacks has its default.
 
     Raises:
-        UsageError: a value that cannot be.
+        UsageError: a value that is not allowed.
     """
     return Settings(**{name: _checked(name, values[name]) for name in NAMES if values.get(name) is not None})
 
@@ -170,7 +170,7 @@ def _read_config(path: str) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"config file {path} cannot be read: {error.strerror}; check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"config file {path} is no TOML: {error}") from error
+        raise UsageError(f"config file {path} is not TOML: {error}") from error
     for name in values:
         if name not in NAMES:
             raise UsageError(f"config file {path}: unknown key {name}{did_you_mean(name, NAMES)}; keys: {', '.join(NAMES)}")
@@ -178,7 +178,7 @@ def _read_config(path: str) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any) -> Any:
-    """A value as `Settings` has it.
+    """A value in the type that `Settings` has for it.
 
     Raises:
         UsageError: the value is blank, or of another type.

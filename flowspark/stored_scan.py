@@ -44,7 +44,7 @@ class CheckedScan:
 
 
 def store_scan(scan: DataFrame, scans: str, run_id: str) -> str:
-    """Writes a scan to a folder of this run's own below `scans`, beside what the run has stored there.
+    """Writes a scan to this run's own folder below `scans`, in addition to what the run has already stored there.
 
     Returns the folder's name.
     """
@@ -55,10 +55,10 @@ def store_scan(scan: DataFrame, scans: str, run_id: str) -> str:
 
 
 def load_scan(spark: SparkSession, scans: str, name: str) -> DataFrame:
-    """A stored scan, by its folder's name.
+    """The stored scan in a folder: rows of `SCAN_SCHEMA`.
 
     Raises:
-        InputError: it is not there any more.
+        InputError: the folder is gone.
     """
     folder = f"{scans}/{name}"
     try:
@@ -70,13 +70,13 @@ def load_scan(spark: SparkSession, scans: str, name: str) -> DataFrame:
 def remove_scans(scans: str, current: str, replaced: str | None, before: str) -> None:
     """Removes the scan that was replaced, and those that failed runs have left.
 
-    Where only Spark can write, a lifecycle rule of the storage must do that.
+    Where only Spark can write, it does nothing: there, a lifecycle rule of the storage must do that.
 
     Args:
         scans: the folder of an interval's stored scans.
-        current: the folder's name of the scan that stays.
-        replaced: that of the scan that was current before.
-        before: the time (as in a run id) up to which all other scans are removed; younger runs may still go on.
+        current: the folder name of the scan that stays.
+        replaced: the folder name of the scan that was current before; None if there was none.
+        before: a time, as in a run id. Scans of runs that started earlier are removed; later runs may still go on.
     """
     if not is_direct(scans):
         return
@@ -91,7 +91,7 @@ def remove_scans(scans: str, current: str, replaced: str | None, before: str) ->
 
 @contextmanager
 def _one_record_a_batch(spark: SparkSession) -> Iterator[None]:
-    """Whole files travel as rows when Spark reads them: one a batch, or they pile up in the worker's memory."""
+    """Makes Spark send one row in each batch: if its rows are whole files, several would pile up in a worker's memory."""
     name = "spark.sql.execution.arrow.maxRecordsPerBatch"
     before = spark.conf.get(name)
     spark.conf.set(name, "1")

@@ -1,4 +1,4 @@
-"""The summary of an interval: its schema, and what can be trusted of one that stands published."""
+"""The summary of an interval: its schema, how it is made, and how a published one is read and checked."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def summarise(checked: CheckedScan, lookup: Lookup, settings: Settings, untagged
         checked: the stored scan that was counted.
         lookup: the lookup that it was counted with.
         settings: those of the run.
-        untagged: the flows without a tag.
+        untagged: the number of flows without a tag.
     """
     books = checked.books
     flows = books.totals["flows"]

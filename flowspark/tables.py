@@ -1,4 +1,4 @@
-"""The published tables out of a stored scan, and the order of their rows: pure functions on DataFrames."""
+"""Makes the published tables from a stored scan, and orders their rows: pure functions on DataFrames."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from flowspark.tagging import protocol_order
 
 
 def rejects_of(scan: DataFrame, books: Books) -> DataFrame:
-    """The rejected lines of the files that were read, of each file the first 100,000: `file, line, reason, text`."""
+    """The first 100,000 rejected lines of each file that was read: `file, line, reason, text`."""
     rejects = scan.select(F.inline("rejects"))
     if books.bad_files:
         read = scan.where(F.col("file.status") == READ).select(F.col("file.path").alias("file"))
         rejects = rejects.join(read, on="file", how="left_semi")
-    if any(file["rejects_stored"] > REJECT_LIMIT for file in books.cut.values()):  # each piece has stored its own
+    if any(file["rejects_stored"] > REJECT_LIMIT for file in books.cut.values()):  # each piece may have as many
         place = F.row_number().over(Window.partitionBy("file").orderBy("line"))
         rejects = rejects.withColumn("place", place).where(F.col("place") <= REJECT_LIMIT).drop("place")
     return rejects
 
 
 def files_of(scan: DataFrame, books: Books) -> DataFrame:
-    """The files table: one row a file, with its own books."""
+    """The files table: one row for each file, with its own books."""
     audits = scan.where(F.col("file").isNotNull())
     files = (audits.where(~is_piece(F.col("file"))) if books.cut else audits).select("file.*")
     nothing = {"status": SKIPPED, "layouts": []} | dict.fromkeys((*KINDS, *REJECT_REASONS), 0)

@@ -18,13 +18,13 @@ def is_flow() -> Column:
 
 
 def tag_flows(df: DataFrame, lookup: DataFrame) -> DataFrame:
-    """Adds `tag string`: the lookup's for (dstport, protocol), `Untagged` for other flows, null for what is no flow.
+    """Adds `tag string`: a flow's tag in the lookup, or else `Untagged`; null if the record is not a flow.
 
     A flow whose key has several tags has a row for each (rule 5).
 
     Args:
         df: records with `dstport int`, `protocol int` and `log_status string`.
-        lookup: `dstport int, protocol int, tag string`, as of `load_lookup`.
+        lookup: `dstport int, protocol int, tag string`, as `load_lookup` returns it.
 
     Raises:
         UsageError: a column is missing, or there is a `tag` already.
@@ -49,7 +49,7 @@ def count_tags(df: DataFrame, weight: str | None = None) -> DataFrame:
     """How many flows each tag has: `tag string, count bigint`, in no particular order.
 
     Args:
-        df: tagged records, as of `tag_flows`.
+        df: tagged records, as `tag_flows` returns them.
         weight: a column with the number of flows that a row stands for; default one a row.
 
     Raises:

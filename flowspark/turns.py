@@ -37,15 +37,15 @@ class TurnLost(FlowsparkError):
 
 @contextmanager
 def turn(folder: str, run_id: str) -> Iterator[Callable[[], None]]:
-    """Has the turn in a folder; yields a check that the turn was not lost, to be made before and after each step.
+    """Waits for the turn in a folder, and holds it. Yields a check that it is not lost; call it before and after each step.
 
     Args:
         folder: where the claims of an interval lie. On storage that only Spark can write there are no turns.
-        run_id: who claims.
+        run_id: the run that claims the turn.
 
     Raises:
         FlowsparkError: another run has had its turn for a quarter of an hour.
-        TurnLost: from the check.
+        TurnLost: raised by the check.
     """
     path = f"{folder}/{CLAIM}{run_id}"
     storage = storage_of(folder)
@@ -70,7 +70,7 @@ def revoke_turns(folder: str) -> None:
 
 
 class _Claim(threading.Thread):
-    """Renews a claim in the background, and knows when that was last done in time."""
+    """Renews a claim in the background, and remembers when it was last renewed."""
 
     def __init__(self, storage: Storage, path: str) -> None:
         super().__init__(daemon=True)
@@ -101,7 +101,7 @@ class _Claim(threading.Thread):
             )
 
     def _is_lost(self) -> bool:
-        """A run that has lost its claim does not renew it any more: it might take the turn from the one that has it."""
+        """Whether the claim was not renewed in time. It then stays lost: a renewal might take the turn from another run."""
         self._lost = self._lost or any(now - then > _STALLED for now, then in zip(_clocks(), self._renewed, strict=True))
         return self._lost
 
@@ -112,7 +112,11 @@ def _clocks() -> tuple[float, float]:
 
 
 def _wait(storage: Storage, folder: str, path: str) -> bool:
-    """Claims the turn; False where no claim can be written and seen."""
+    """Waits until this run has the turn, and returns True; returns False if claims cannot be written or listed.
+
+    Raises:
+        FlowsparkError: another run has had its turn for a quarter of an hour.
+    """
     reported, deadline = False, time.monotonic() + _PATIENCE
     while True:
         try:
@@ -120,7 +124,7 @@ def _wait(storage: Storage, folder: str, path: str) -> bool:
             others = _others(storage, folder, path)
         except (OSError, InputError) as error:
             _release(storage, path)
-            log.warning("runs of this interval at the same time are not kept apart: %s", one_line(error))
+            log.warning("runs that publish this interval at the same time are not kept apart: %s", one_line(error))
             return False
         if not others:
             return True
@@ -131,7 +135,7 @@ def _wait(storage: Storage, folder: str, path: str) -> bool:
         if not reported:
             log.info("run %s is publishing this interval; waiting for it to end", holder)
             reported = True
-        time.sleep(random.uniform(0.2, 1.0))  # two that have seen each other do not meet again
+        time.sleep(random.uniform(0.2, 1.0))  # random, so that two runs that have seen each other do not meet again
 
 
 def _release(storage: Storage, path: str) -> None:
@@ -146,12 +150,12 @@ def _release(storage: Storage, path: str) -> None:
 
 
 def _others(storage: Storage, folder: str, path: str) -> list[LogFile]:
-    """The claims of other runs that live; the void ones are removed. All times are the storage's own."""
+    """The valid claims of other runs. Void ones are removed. All times that are compared are the storage's own."""
     claims = {file.path: file for file in storage.level(folder)[1] if f"/{CLAIM}" in file.path and file.size}
     own = claims.pop(path, None)
     void = [claim for claim in claims.values() if own and _age(claim, own) > _LEASE]
     for claim in void:
-        with suppress(OSError, InputError):  # void it is all the same
+        with suppress(OSError, InputError):  # it is void even if it stays
             storage.remove(claim.path)
     return [claim for claim in claims.values() if claim not in void]
 

@@ -292,7 +292,7 @@ def test_output_and_input_are_apart(spark, tmp_path, place, message):
 
 def test_an_output_that_cannot_be_written_is_told_before_the_scan(spark, tmp_path):
     write(tmp_path / "file", b"")
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         run_job(spark, tmp_path, {"a.log": log(flow())}, output=str(tmp_path / "file" / "out"))
     assert not (tmp_path / "out").exists()
 

@@ -410,7 +410,7 @@ def test_a_folder_for_a_file_is_wrong_usage(tmp_path):
 def test_a_file_that_is_no_toml_is_wrong_usage(tmp_path, content):
     path = tmp_path / "job.toml"
     path.write_bytes(content)
-    assert refusal(NEEDED, str(path)).startswith(f"config file {path} is no TOML: ")
+    assert refusal(NEEDED, str(path)).startswith(f"config file {path} is not TOML: ")
 
 
 def test_the_file_is_read_as_utf8(tmp_path):
