@@ -1,4 +1,4 @@
-"""Amazon S3, or the server in its place that AWS's own tools would talk to; and the files there, through pyarrow."""
+"""Lists, reads and writes files on Amazon S3, or on the S3 server that AWS_ENDPOINT_URL names, through pyarrow."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def default_region(environment: Mapping[str, str] = os.environ) -> str | None:
 
 
 class S3:
-    """A storage (storage.py): Amazon S3, and what speaks its protocol at AWS_ENDPOINT_URL, through pyarrow.
+    """A storage (storage.py): Amazon S3, or the S3 server that AWS_ENDPOINT_URL names, through pyarrow.
 
     Credentials come from the AWS SDK's own chain: the environment, a profile, the role of the machine or pod.
 
@@ -60,7 +60,7 @@ class S3:
     def level(self, folder: str) -> Level:
         infos = [info for info in self._list(folder, recursive=False) if not hidden(info.base_name)]
         folders = [info for info in infos if not info.is_file]
-        # pyarrow shows the folder itself where keys go on with an empty name
+        # if the folder has one with an empty name (`folder//`), pyarrow shows it as the folder itself
         names = sorted(info.base_name for info in folders if info.path.rstrip("/") != self._bare(folder))
         return Level(names, [self._file(info) for info in infos if info.is_file], nameless=len(names) < len(folders))
 
@@ -70,8 +70,8 @@ class S3:
             infos = [info for info in [self._info(root)] if info.is_file and not hidden(info.base_name)]
         start = len(self._bare(root))
         infos.reverse()
-        above: list[str] = []  # keys that the present one begins with: a key comes again when one like it ends in a slash
-        while infos:  # there may be a million: one goes as its file comes
+        above: list[str] = []  # keys that begin the present one: one that comes again ends in a slash, which pyarrow hides
+        while infos:  # there may be a million: each is freed when its file is yielded
             info = infos.pop()
             if info.is_file and not any(map(hidden, info.path[start:].strip("/").split("/"))):
                 file = self._file(info)
@@ -158,7 +158,7 @@ def _listing(path: str) -> Iterator[None]:
 
 @lru_cache
 def _s3_filesystem(bucket: str) -> Any:
-    """pyarrow's S3 for a bucket, one a process: made in the worker that uses it, never before a fork."""
+    """pyarrow's S3 filesystem for a bucket, one per process: it is made in the worker that uses it, never before a fork."""
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem, resolve_s3_region
 
     options: dict[str, Any] = {"retry_strategy": AwsStandardS3RetryStrategy(max_attempts=_TRIES), "connect_timeout": 10}
@@ -168,7 +168,7 @@ def _s3_filesystem(bucket: str) -> Any:
         options |= {"endpoint_override": parts.netloc, "scheme": parts.scheme}
         return S3FileSystem(region=endpoint.region, **options)
     try:
-        region = resolve_s3_region(bucket)  # of the bucket, which need not be the one that the environment names
+        region = resolve_s3_region(bucket)  # the bucket's, which may differ from the one that the environment names
     except OSError as error:
         region = default_region()
         if region is None:

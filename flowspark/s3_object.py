@@ -1,4 +1,4 @@
-"""The bytes of one S3 object through pyarrow, with S3's own answer where it does not hand them over."""
+"""Reads one S3 object through pyarrow. If S3 refuses it, the error has S3's own answer."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from flowspark.errors import VANISHED, BadFile, one_line
 
-_READ_AHEAD = 8 << 20  # bytes that one request to S3 brings; with none, each small read would be a request of its own
+_READ_AHEAD = 8 << 20  # bytes of one request to S3; without it, each small read would be a request of its own
 _TRIES = 5
 _GONE = ("NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
-_NO_BODY = "No response body"  # an older pyarrow: for want of room it has S3's status alone, which is the same for both
-_NO_NAME = "AWS Error [code "  # pyarrow has no name for InvalidObjectState, and hardly an object is refused for another
+_NO_BODY = "No response body"  # an older pyarrow has only S3's status, the same for archived and forbidden objects
+_NO_NAME = "AWS Error [code "  # pyarrow has no name for InvalidObjectState (archived); other unnamed errors are rare
 
-# pyarrow has S3's answer written into memory of just the size that it has asked for. An error that is longer than that
-# (some 300 bytes) does not fit: what it said is lost, and the SDK, which does not see a "slow down", does not try again.
+# pyarrow gives S3's answer just as much memory as the bytes that it has asked for. If an error is longer (some 300 bytes),
+# it does not fit: its text is lost, and the SDK, which does not see a "slow down", does not try again.
 _ANSWER_LOST = "Failed to flush response stream"
 _ROOM = 1 << 16  # bytes that any error fits into
 
@@ -67,10 +67,10 @@ class S3Object(io.RawIOBase):
         return b""
 
     def _answer(self) -> str | None:
-        """S3's answer to one who asks with enough room for an error, and with the SDK's own patience; None if all is well.
+        """Asks S3 once more, with enough room for an error and the SDK's own retries: S3's answer; None if all is well.
 
-        Of all that reads files in pyarrow only a dataset's fragment believes the size that it is told. It takes the object
-        for Parquet, which is no matter: it is read first.
+        Of all readers in pyarrow, only a dataset's fragment believes the size that it is told. It takes the object for
+        Parquet, but only after it has read from it, which is what counts here.
         """
         import pyarrow as pa
         from pyarrow.dataset import ParquetFileFormat

@@ -1,4 +1,4 @@
-"""Spark: log files to DataFrames, by way of `mapInArrow`; the files travel as rows, never in a closure."""
+"""Turns log files into DataFrames with Spark's `mapInArrow`. The files reach the tasks as rows, never in a closure."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _ROUNDS = 4  # tasks for each core in a survey: none outlives the others by much
 
 
 def scan_files(spark: SparkSession, found: LogFiles, given: Layout | None) -> DataFrame:
-    """The scan: one pass over all files, as rows of `tally`, `file` or `rejects`, of which one is set (decode/split.py)."""
+    """The scan: one pass over all files. In each row, one of `tally`, `file` and `rejects` is set (decode/split.py)."""
     frame = _files_frame(spark, found, given)
     return frame.mapInArrow(_on_workers(scan_task, found.binary is None, given), from_arrow_schema(SCAN_SCHEMA))
 
 
 def _files_frame(spark: SparkSession, found: LogFiles, given: Layout | None) -> DataFrame:
-    """The files as the tasks take them: splits for the direct reader, else one row with its bytes for each."""
+    """The files as rows for the tasks: splits for the direct reader, else a row for each file, with its bytes."""
     if found.binary is None:
         return splits_frame(spark, cut_files(spark, found.files, given))
     return found.binary.drop("uri")
@@ -57,9 +57,9 @@ def _files_frame(spark: SparkSession, found: LogFiles, given: Layout | None) -> 
 def _on_workers(task: Callable[..., Batches], *arguments: Any) -> Callable[[Batches], Batches]:
     """A function for `mapInArrow` that calls one of flowspark's functions with a task's batches and some arguments.
 
-    Spark sends it to the workers as it is, for a nested function is pickled whole, and it refers to nothing of flowspark's.
-    A function of flowspark's modules would travel as its name, and a worker without the package would fail deep inside
-    pyspark, before any of our code could say what is missing.
+    A nested function is pickled whole, and this one refers to nothing of flowspark's. So it also runs on a worker without
+    the package, and says what is missing. A function of flowspark's modules would be pickled as its name, and such a worker
+    would fail deep inside pyspark.
     """
     home, name = task.__module__, task.__name__
     own, other = missing_on_worker("flowspark"), missing_on_worker("{}")
@@ -79,9 +79,9 @@ def _on_workers(task: Callable[..., Batches], *arguments: Any) -> Callable[[Batc
 
 
 def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | None) -> list[LogFile]:
-    """The files, with pieces in place of those that are too large for one task; a job of its own surveys these.
+    """The files, with pieces in place of those that are too large for one task. A Spark job of its own surveys these first.
 
-    A file that is gzip, or odd in any way, stays whole.
+    A file that is gzip, or suspicious in any way, stays whole.
     """
     cores = _cores(spark)
     layouts = {file: layout for file in too_large(files, cores) if (layout := opening_layout(file, given))}
@@ -99,16 +99,17 @@ def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | Non
 
 
 def splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
-    """A row a split, each in a task of its own."""
+    """One row for each split, each in a task of its own."""
     rows = [(split_bytes(split),) for split in pack(files, _cores(spark))]
     return _dealt(spark, rows, SPLIT_SCHEMA, len(rows))
 
 
 def _dealt(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa.Schema, tasks: int) -> DataFrame:
-    """Rows of the driver, equally many to each task, the first ones to the tasks that start first.
+    """A frame of the driver's rows, dealt out evenly to the tasks. The first rows go to the tasks that start first.
 
-    Spark itself gives each core one of a few rows. Of more, `repartition` would give two to one task and none to another,
-    by chance; but the numbers of a range are dealt out evenly, and fetch their rows.
+    If there are no more rows than cores, Spark itself gives each core one row. If there are more, `repartition` would by
+    chance give two rows to one task and none to another. Spark deals out the numbers of a range evenly, so the rows are
+    joined to such numbers.
     """
     if len(rows) <= _cores(spark):
         return local_frame(spark, rows, schema)
@@ -117,7 +118,7 @@ def _dealt(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa.Sche
 
 
 def _cores(spark: SparkSession) -> int:
-    """How many tasks run at a time; a Connect session does not tell, and its cluster is not a small one."""
+    """How many tasks run at a time. A Connect session does not tell it; 32 is a guess for a cluster of some size."""
     return spark.sparkContext.defaultParallelism if hasattr(spark, "sparkContext") else 32
 
 
@@ -163,19 +164,19 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
         layout: the layout of files without a header, as for `--layout`.
         reader: `auto`, `direct` or `spark`.
         on_bad_file: `fail`, or `skip` to leave out whole files that are bad in themselves, or gone since they were
-            listed (rule 10). The files are read anew by each query, and a DataFrame has no place to list what it lacks.
-            So `skip` leaves out only what is bad each time that it is read. A file that the storage refuses or fails to
-            hand over (no permission, archived, a server that is down) fails the query all the same, once it has been
-            tried again, and so does one that is so large that it is read in pieces, and changes meanwhile. Where each
-            file that was left out has to be known, run the job: its files table lists them.
+            listed (rule 10). Each query reads the files anew, and a DataFrame has no place to list the files that it
+            lacks. So `skip` leaves out only files that are bad each time they are read. The query still fails, after
+            another try, for a file that the storage refuses or fails to hand over (no permission, archived, a server
+            that is down). It also fails for a large file that is read in pieces and changes meanwhile. If you have to
+            know which files were left out, run the job: its files table lists them.
         interval: the UTC day or hour, by publish time, whose files are read; default all.
         accounts, regions, flow_log_ids: only files of these, as their keys tell; default all.
 
     Raises:
-        InputError: an input does not exist or has no log file. A bad file fails the query that reads it, and the error
-            of that names the file.
-        UsageError: an unknown option or layout, a repeated column, an interval or filter that is none, or a value of
-            the wrong type.
+        InputError: an input does not exist or has no log file. A bad file fails later, in the query that reads it; the
+            error of the query names the file.
+        UsageError: an unknown option or layout, a repeated column, an interval or filter that cannot be, or a value
+            of the wrong type.
     """
     if on_bad_file not in ("fail", "skip"):
         raise UsageError(f"on_bad_file is 'fail' or 'skip', not '{on_bad_file}'")
@@ -204,7 +205,7 @@ def _texts(name: str, values: Any, expected: str) -> list[str]:
     """One text or path, or several, as a list of texts.
 
     Raises:
-        UsageError: there is none, or one that is empty or something else.
+        UsageError: there is no value, or a value is empty or of another type.
     """
     several = [values] if isinstance(values, str | os.PathLike) else values
     if not isinstance(several, Iterable) or isinstance(several, bytes | Mapping):
@@ -228,4 +229,4 @@ def _check_columns(names: Sequence[str]) -> None:
     for name in names:
         hint = did_you_mean(name, known)
         if name not in known and hint:
-            log.warning("%s is no known field%s; it is read as a new one", field_name(name), hint)
+            log.warning("%s is not a known field%s; it is read as a new one", field_name(name), hint)

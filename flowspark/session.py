@@ -46,8 +46,8 @@ _LOCAL = {
     "spark.ui.enabled": "false",  # nobody looks at it, and it takes a second to start
     "spark.sql.shuffle.partitions": "4",  # what is shuffled are tallies, a few MB
     "spark.sql.adaptive.enabled": "false",  # nothing to adapt: it plans again after every shuffle of those few MB
-    # a person's credentials are in a profile as a rule, where S3A alone does not look; this is all of the AWS SDK's chain,
-    # of the SDK that goes with the Hadoop in Spark's wheel
+    # a person's credentials are usually in a profile, where S3A itself does not look; this is the AWS SDK's whole chain (of
+    # the SDK's version that goes with the Hadoop in Spark's wheel)
     "spark.hadoop.fs.s3a.aws.credentials.provider": "com.amazonaws.auth.DefaultAWSCredentialsProviderChain"
     if pyspark.__version__.startswith("3.")
     else "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
@@ -67,7 +67,7 @@ _NO_JAVA = (
 
 @contextmanager
 def spark_session(*, debug: bool) -> Iterator[SparkSession]:
-    """The session; one that was there before (Databricks, a notebook) stays, one that is made here is stopped.
+    """Yields a session. One that was there before (Databricks, a notebook) stays; one that is made here is stopped.
 
     Args:
         debug: leaves Spark's own log as it is, in local mode too.
@@ -90,7 +90,7 @@ def spark_session(*, debug: bool) -> Iterator[SparkSession]:
 
 
 def check_driver() -> None:
-    """That the driver has the packages of a run, before any log file is read.
+    """Checks that the driver has the packages that a run needs, before any log file is read.
 
     Raises:
         FlowsparkError: one or several are missing.
@@ -106,7 +106,7 @@ def check_driver() -> None:
 
 def local_frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> DataFrame:
     """A DataFrame of rows that the driver has: as Arrow where Spark can (4 and later), which starts no Python worker."""
-    import pyarrow as pa  # not above: Java is to start before this is imported
+    import pyarrow as pa  # not at the top: Java starts first
 
     if pyspark.__version__.startswith("3."):
         from pyspark.sql.pandas.types import from_arrow_schema
@@ -118,17 +118,17 @@ def local_frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa
 
 
 def s3_confs(environment: Mapping[str, str]) -> dict[str, str]:
-    """What Spark must be told about an S3 server that is not Amazon's; nothing where the environment names none.
+    """Spark's settings for an S3 server that is not Amazon's; empty if the environment names none.
 
-    Everything else that S3 needs, credentials' places among it, is in conf/spark-s3.conf.
+    All other settings for S3, such as where credentials are looked for, are in conf/spark-s3.conf.
     """
     endpoint = s3_endpoint(environment)
     if endpoint is None:
         return {}
     return {
         "spark.hadoop.fs.s3a.endpoint": endpoint.url,
-        "spark.hadoop.fs.s3a.endpoint.region": endpoint.region,  # newer S3A insists on one beside an endpoint
-        "spark.hadoop.fs.s3a.path.style.access": "true",  # or a bucket would be a host name
+        "spark.hadoop.fs.s3a.endpoint.region": endpoint.region,  # newer S3A requires a region with an endpoint
+        "spark.hadoop.fs.s3a.path.style.access": "true",  # otherwise the bucket would be part of the host name
     }
 
 
@@ -143,7 +143,7 @@ def _create(*, debug: bool) -> SparkSession:
     try:
         conf = _start_java()
         spark = SparkSession.builder.config(map={**_defaults(conf)}).getOrCreate()
-        if not debug:  # what goes wrong is told in one message; all else that is said of it comes with --log-level DEBUG
+        if not debug:  # an error is told in one message; what Spark says of it is shown with --log-level DEBUG
             if is_local(conf.get("spark.master", "")) and not _has_log_settings(conf):
                 spark.sparkContext.setLogLevel("OFF")
             # this thread of pyspark's prints a trace of its own when Java dies
@@ -188,9 +188,9 @@ def _start_java() -> SparkConf:
 
 
 def _defaults(conf: SparkConf) -> dict[str, str]:
-    """What a new session is given beside the settings that a person or a platform has made, which all stay.
+    """What a new session gets in addition to the settings that a person or a platform has made, which all stay.
 
-    Where the master is not local that is a name in place of Spark's `pyspark-shell`, and the S3 server of the environment.
+    On a master that is not local, this is only a name in place of Spark's `pyspark-shell`, and the environment's S3 server.
     """
     defaults = {} if conf.contains("spark.hadoop.fs.s3a.endpoint") else s3_confs(os.environ)
     if is_local(conf.get("spark.master", "")):
@@ -203,9 +203,9 @@ def _defaults(conf: SparkConf) -> dict[str, str]:
 
 
 def _clone_path(conf: SparkConf) -> dict[str, str]:
-    """Where a local worker finds the package if it is run from a clone; a path of the person's own stays before it.
+    """The setting by which a local worker finds the package in a clone. A path that the person has set stays in front.
 
-    An installed package is found without that, and on a cluster the package must be shipped (`--py-files`).
+    An installed package needs no setting, and to a cluster the package must be shipped (`--py-files`).
     """
     home = Path(__file__).parent.parent
     if not home.is_dir() or home.name in ("site-packages", "dist-packages") or not is_local(conf.get("spark.master", "")):
@@ -215,7 +215,7 @@ def _clone_path(conf: SparkConf) -> dict[str, str]:
 
 
 def _has_log_settings(conf: SparkConf) -> bool:
-    """Whether a person has said what Spark's own log shows."""
+    """Whether a person has configured what Spark's own log shows."""
     files = conf_dir(os.environ).glob("log4j2.*")
     options = conf.get("spark.driver.extraJavaOptions", ""), conf.get("spark.driver.defaultJavaOptions", "")
     own_file = any(path.suffix != ".template" for path in files)
@@ -223,7 +223,7 @@ def _has_log_settings(conf: SparkConf) -> bool:
 
 
 def _java_is_gone(spark: SparkSession) -> bool:
-    """Asks Java for its version of Spark; a dead Java does not answer. A Spark Connect server is another machine's."""
+    """Whether Java is dead: then it cannot answer with its version of Spark. Spark Connect has no Java of its own here."""
     if _is_connect(os.environ):
         return False
     try:
@@ -234,10 +234,10 @@ def _java_is_gone(spark: SparkSession) -> bool:
 
 
 def _stop(spark: SparkSession) -> None:
-    """Stops a session. That Java has died meanwhile hides no earlier error, and what is published is complete."""
+    """Stops a session. It is no error if Java has died by now: it would hide an earlier one, and all is published."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # pyspark's own words for a dead Java
+            warnings.simplefilter("ignore", RuntimeWarning)  # pyspark warns of a dead Java
             spark.stop()
     except Exception:
         if not _java_is_gone(spark):

@@ -1,4 +1,4 @@
-"""Pack log files into splits, one split a task; those that are too large for one task are cut into pieces first."""
+"""Packs log files into splits, one for each task. Files that are too large for one task are cut into pieces first."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ Split = list[LogFile]
 _MEGABYTE = 1 << 20
 _SMALLEST, _LARGEST = 32 * _MEGABYTE, 1024 * _MEGABYTE
 _UNCUT = 256 * _MEGABYTE  # a smaller file is not worth a survey
-_EVEN = 1.25  # and nor are any, while no core has more than this times its share
+_EVEN = 1.25  # no file is cut while no core has more than this times its share
 _OPENING = _MEGABYTE // 4  # what opening a file costs, in bytes read: keeps a million tiny files from one task
 _RANGE = 32 * _MEGABYTE  # small enough that the pieces fill the splits evenly
 
 
 def too_large(files: Sequence[LogFile], cores: int) -> list[LogFile]:
-    """The files that would keep one core busy while others have nothing left to do: larger than 256 MB, and than a
-    quarter of a core's share of the work. There are never more than four for each core; and none where the cores' work
-    is even without: a survey costs a fifth of what reading does.
+    """The files that would keep one core busy while others have nothing left to do.
+
+    They are larger than 256 MB, and larger than a quarter of a core's share of the work, so there are never more than four
+    for each core. There are none if the work is spread evenly without cutting, because a survey costs a fifth of reading.
 
     >>> too_large([LogFile("a", 10 << 30), LogFile("b", 1 << 30)], cores=2)
     [LogFile(path='a', size=10737418240, modified=None, piece=None)]
@@ -41,24 +42,24 @@ def too_large(files: Sequence[LogFile], cores: int) -> list[LogFile]:
 
 
 def ranges(file: LogFile) -> list[tuple[int, int]]:
-    """A file's bytes in ranges of equal size, but for the last: start and stop of each."""
+    """The start and stop of each range of a file. The ranges have the same size, except the last."""
     return list(pairwise([*range(0, file.size, _RANGE), file.size]))
 
 
 def pieces(file: LogFile, layout: Layout, spans: Sequence[Span]) -> list[LogFile]:
-    """The pieces of a file, made of all that was found in its ranges, in order; the file itself if there are not two.
+    """The pieces of a file in order, made from what was found in its ranges; the file itself if there are fewer than two.
 
     A piece knows its first line's number and the layout in force there from the spans before it.
 
     Args:
         file: the file.
-        layout: that of its first records.
-        spans: its lines.
+        layout: the layout of its first records.
+        spans: the lines of its ranges, in order.
     """
     if [0, *(span.stop for span in spans)] != [*(span.start for span in spans), file.size]:
         return [file]  # it was changed meanwhile
     if sum(span.layouts for span in spans) >= LAYOUT_LIMIT:
-        return [file]  # it may have too many of them to be a flow log; whoever reads it whole finds out
+        return [file]  # it may have too many to be a flow log, which is found out when it is read whole
     line, cut = 1, []
     for span in spans:
         if span.lines:
@@ -71,9 +72,9 @@ def pieces(file: LogFile, layout: Layout, spans: Sequence[Span]) -> list[LogFile
 def pack(files: Sequence[LogFile], cores: int) -> list[Split]:
     """The files and pieces in splits of about equal work, the heaviest split first; the same files give the same splits.
 
-    A split is a core's share of the work, but from 32 MB to 1 GB: a small input does not pay for many tasks, each with a
-    tally of its own, and a large one has no task that outlives the others by much. Splits that take several rounds are as
-    many as fill the last round too.
+    A split is a core's share of the work, but at least 32 MB and at most 1 GB. So a small input does not pay for many
+    tasks, each with a tally of its own, and no task of a large input outlives the others by much. If the splits take
+    several rounds, there are enough to fill the last round too.
 
     Args:
         files: the log files, and pieces of such.
@@ -92,7 +93,7 @@ def pack(files: Sequence[LogFile], cores: int) -> list[Split]:
 
 
 def _spread(files: Sequence[LogFile], count: int) -> list[Split]:
-    """So many splits of about equal work: each file, the heaviest first, goes where there is least so far."""
+    """`count` splits of about equal work: each file, the heaviest first, goes into the split with the least work so far."""
     heap = [(0, number) for number in range(count)]
     splits: list[Split] = [[] for _ in range(count)]
     for file in sorted(files, key=lambda file: (-_weight(file), file.path, file.piece or ())):

@@ -1,4 +1,4 @@
-"""Where the files lie that flowspark itself opens, here or on S3: listed by level or whole, read, written, removed."""
+"""Lists, reads, writes and removes files where flowspark itself can: on this machine and on S3."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ DANGLING = "a link to a file that is not there; mend the link, or remove it"
 
 
 class Storage(Protocol):
-    """What a run asks of the place where files lie. Paths are whole: `/logs/a.log`, `s3://bucket/logs/a.log`."""
+    """What a run needs of a place where files lie. Paths are whole: `/logs/a.log`, `s3://bucket/logs/a.log`."""
 
     def level(self, folder: str) -> Level:
-        """What a folder holds, without what is hidden; nothing where it does not exist.
+        """What a folder holds, without hidden names; nothing if it does not exist.
 
         Raises:
             CannotList: it cannot be listed.
-            InputError: it holds something that is no file.
+            InputError: it holds something that is not a file.
         """
 
     def tree(self, root: str) -> Iterator[LogFile]:
-        """A file itself, or all files below a folder, hidden ones left out; none where it does not exist.
+        """Yields a file itself, or all files below a folder, without hidden ones; none if it does not exist.
 
         Links are followed, and each real folder is listed once, under its own name where it has one below the root.
 
@@ -61,7 +61,7 @@ class Storage(Protocol):
         """
 
     def remove(self, path: str) -> None:
-        """Removes a file, or a folder with all that it holds; one that is not there is fine.
+        """Removes a file, or a folder with all that it holds, if it is there.
 
         Raises:
             OSError: it cannot be removed.
@@ -69,7 +69,7 @@ class Storage(Protocol):
 
 
 def storage_of(path: str) -> Storage:
-    """The storage of a path that is local or on S3; what lies elsewhere only Spark can open."""
+    """The storage of a path that is local or on S3. Only Spark can open what lies elsewhere."""
     return Local() if is_local(path) else S3(urlsplit(path).scheme)
 
 
@@ -138,7 +138,7 @@ class Local:
 
 
 class _Part(io.RawIOBase):
-    """The next bytes of a file, so many at most."""
+    """A file that ends after `most` more bytes."""
 
     def __init__(self, file: io.FileIO, most: int) -> None:
         self._file, self._left = file, most
@@ -173,5 +173,5 @@ def _describe(path: str) -> LogFile:
     except OSError:
         return LogFile(path, 0)  # the reader will say what is wrong with it
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is no regular file (a pipe, a socket or a device); copy the log into a file")
+        raise InputError(f"{path} is not a regular file (a pipe, a socket or a device); copy the log into a file")
     return LogFile(path, status.st_size, utc_text(int(status.st_mtime)))

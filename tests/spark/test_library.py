@@ -332,7 +332,7 @@ def test_a_worker_without_flowspark_is_told(tmp_path):
 def test_a_column_that_is_close_to_a_known_one_is_warned_of(spark, tmp_path, caplog):
     path = str(write(tmp_path / "a.log", log(flow())))
     assert flowspark.read_flow_logs(spark, path, columns=["dstprt"]).collect() == [(None,)]
-    assert "dstprt is no known field (did you mean dstport?)" in caplog.text
+    assert "dstprt is not a known field (did you mean dstport?)" in caplog.text
 
 
 def test_a_layout_can_be_given(spark, tmp_path):

@@ -511,7 +511,7 @@ def test_a_pipe_is_an_error_and_is_not_opened(tmp_path):
     write(tmp_path / "a.log")
     os.mkfifo(tmp_path / "pipe")
     for uri in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(InputError, match=f"^{tmp_path}/pipe is no regular file .*; copy the log into a file$"):
+        with pytest.raises(InputError, match=f"^{tmp_path}/pipe is not a regular file .*; copy the log into a file$"):
             list_local(str(uri))
 
 
