@@ -64,7 +64,7 @@ def empty_files(spark: SparkSession, paths: list[str]) -> list[str]:
 
 @contextmanager
 def telling_listing(path: str) -> Iterator[None]:
-    """Turns an error of Spark's while it lists a path into an InputError that says what to do."""
+    """Turns an error that Spark raises while it lists a path into an InputError that says what to do."""
     try:
         yield
     except SPARK_ERRORS as error:

@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--reader", metavar="auto|direct|spark", help="who opens the files; default auto")
     flags.add_argument("--on-bad-file", metavar="fail|skip", help="a file that cannot be read to its end; default fail")
-    flags.add_argument("--max-reject-ratio", metavar="SHARE", help="most rejected among record lines; default 0.01")
+    flags.add_argument("--max-reject-ratio", metavar="SHARE", help="largest share of rejected record lines; default 0.01")
     flags.add_argument("--on-conflict", metavar="all|first|last|error", help="a lookup key with two tags; default all")
     for name, text in (
         ("allow-empty", "an input without a file for the run is no error"),

@@ -1,12 +1,13 @@
 """What can go wrong: one root, and one class for each exit code of the command.
 
-FlowsparkError              1    (and turns.TurnLost)
+FlowsparkError              1
 ├── UsageError              2
 ├── InputError              3
-│   ├── BadFile
-│   │   └── Unreadable
-│   └── CannotList
-└── CheckError              4
+│   ├── BadFile             3
+│   │   └── Unreadable      3
+│   └── CannotList          3
+├── CheckError              4
+└── TurnLost (turns.py)     1
 """
 
 from __future__ import annotations

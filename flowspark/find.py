@@ -126,7 +126,7 @@ def _find_binary(
     """The files under an input that are not known yet. Adds the frame that reads them with Spark's binaryFile source.
 
     Where flowspark itself can list the input, its own listing decides which files there are: Spark's listing follows links
-    without end, and silently leaves out what it cannot open. Such files have no row in the frame, and are reported for it.
+    without end, and silently leaves out what it cannot open. Files that it leaves out are bad files.
 
     Raises:
         InputError: the input cannot be listed, or has files that Spark cannot hand over.

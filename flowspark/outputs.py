@@ -213,7 +213,7 @@ class Output:
     def _empty_folder(self, folder: str) -> None:
         """Removes all files of a folder with Spark's writers: it is overwritten with no rows.
 
-        Only an overwrite that is partitioned by a column leaves no part file. `_SUCCESS` is turned off.
+        The overwrite is partitioned by a column, because only then it leaves no part file. `_SUCCESS` is turned off.
         """
         no_rows = self._spark.range(0).select("id", F.lit(0).alias("none"))
         writer = no_rows.write.mode("overwrite").partitionBy("none")

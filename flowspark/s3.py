@@ -70,7 +70,9 @@ class S3:
             infos = [info for info in [self._info(root)] if info.is_file and not hidden(info.base_name)]
         start = len(self._bare(root))
         infos.reverse()
-        above: list[str] = []  # keys that begin the present one: one that comes again ends in a slash, which pyarrow hides
+        # keys that the present one begins with: if a key comes a second time, it is one with a slash at its end, which
+        # pyarrow does not show
+        above: list[str] = []
         while infos:  # there may be a million: each is freed when its file is yielded
             info = infos.pop()
             if info.is_file and not any(map(hidden, info.path[start:].strip("/").split("/"))):

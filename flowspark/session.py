@@ -223,7 +223,7 @@ def _has_log_settings(conf: SparkConf) -> bool:
 
 
 def _java_is_gone(spark: SparkSession) -> bool:
-    """Whether Java is dead: then it cannot answer with its version of Spark. Spark Connect has no Java of its own here."""
+    """Whether Java has died, and so does not tell Spark's version. False on Spark Connect: its Java is elsewhere."""
     if _is_connect(os.environ):
         return False
     try:
@@ -234,7 +234,7 @@ def _java_is_gone(spark: SparkSession) -> bool:
 
 
 def _stop(spark: SparkSession) -> None:
-    """Stops a session. It is no error if Java has died by now: it would hide an earlier one, and all is published."""
+    """Stops a session. If Java has died by now, it raises nothing: that would hide an earlier error, and all is done."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # pyspark warns of a dead Java

@@ -80,7 +80,7 @@ def _glob(pattern: Pattern) -> str:
 
 
 def _shown(listed: list[str], root: str) -> list[str]:
-    """The listed files without hidden ones: names below the input can hide a file, or its own name if it is the input."""
+    """The listed files that no name below the input hides. If the input is a file, its own name counts."""
 
     def is_hidden(path: str) -> bool:
         parts = path.removeprefix(root).strip("/").split("/") if path != root else [root.rsplit("/", 1)[-1]]

@@ -18,7 +18,7 @@ def is_flow() -> Column:
 
 
 def tag_flows(df: DataFrame, lookup: DataFrame) -> DataFrame:
-    """Adds `tag string`: a flow's tag in the lookup, or else `Untagged`; null if the record is not a flow.
+    """Adds `tag string`: the lookup's tag for a flow's dstport and protocol, or `Untagged`; null if it is not a flow.
 
     A flow whose key has several tags has a row for each (rule 5).
 
