@@ -79,11 +79,13 @@ def why_unread(spark: SparkSession, path: str) -> str:
     try:
         if is_local(path) or unopenable(path):
             storage_of(path).open(path).close()
-        _reader(spark).load(spark_path(path)).select(F.length("content")).collect()
+        rows = _reader(spark).load(spark_path(path)).select(F.length("content")).collect()
     except BadFile as error:
         return str(error)
     except AnalysisException:
         return VANISHED
     except SPARK_ERRORS as error:
         return f"cannot be read: {cause(error)}"
+    if not rows:
+        return "Spark passes over files of this name (for example x._COPYING_); rename it, or use --reader direct"
     return "could not be read in two attempts, but can be read now; run again"

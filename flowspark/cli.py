@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _trace()
         return _fail(error)
     except KeyboardInterrupt:
-        print("interrupted; nothing more is published", file=sys.stderr)
+        print("interrupted; the run publishes no summary", file=sys.stderr)
         return _OTHER_ERROR
     except Exception as error:  # whatever else goes wrong: one message, and the trace with DEBUG
         if debug:

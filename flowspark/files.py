@@ -93,7 +93,8 @@ def local_path(uri: str) -> str:
     ('/var/log/flows', '/var/log/a b')
     """
     match = _FILE_URI.fullmatch(uri)
-    return os.path.abspath(unquote(match["path"]) if match else uri)  # noqa: PTH100  # Path.resolve would follow links: a file keeps the name it was given
+    path = os.path.abspath(unquote(match["path"]) if match else uri)  # noqa: PTH100  # Path.resolve would follow links
+    return f"/{path.lstrip('/')}"  # two slashes in front stay otherwise
 
 
 def normal(uri: str) -> str:
@@ -131,7 +132,7 @@ def check_location(name: str, uri: str) -> None:
     Raises:
         UsageError: it does not. The message begins with `name` (input, lookup, output), and has the right spelling.
     """
-    fault = next(chain(_plain_faults(uri), _scheme_faults(uri), _s3_faults(uri)), None)
+    fault = next(chain(_plain_faults(uri), _scheme_faults(uri), _typo_faults(uri), _s3_faults(uri)), None)
     if fault:
         raise UsageError(f"{name} '{uri}' {fault}")
 
@@ -168,7 +169,7 @@ def _scheme_faults(uri: str) -> Iterator[str]:
     if scheme != scheme.lower():
         yield f"has a scheme in capitals; write {scheme.lower()}:{rest}"
     if scheme in ("s3", "s3a") and not rest.startswith("//"):
-        yield f"does not have two slashes after its scheme; write {scheme}://{rest.lstrip('/')}"
+        yield f"does not have two slashes after its scheme; write {scheme}://{rest.lstrip(':/')}"
     if scheme == "file":
         host, slash, path = rest[2:].partition("/") if rest.startswith("//") else ("", "", rest)
         if host not in ("", "localhost"):
@@ -177,6 +178,13 @@ def _scheme_faults(uri: str) -> Iterator[str]:
             yield "names no file or folder; write file:/// and the whole path, or the plain path"
         if set(path) & set("?#"):
             yield f"contains '?' or '#', which end its path; write %3F and %23, or the plain path {unquote(slash + path)}"
+
+
+def _typo_faults(uri: str) -> Iterator[str]:
+    """What is wrong with a location that lacks the colon or the slashes of a URI, and would be a local path for that."""
+    typo = re.match(r"(s3a?|hdfs|gs|abfss?|wasbs?|dbfs)(?:[.]?//|:(?!/))", uri)
+    if typo:
+        yield f"looks like a URI, but is a local path; write {typo[1]}://{uri[typo.end() :].lstrip(':/')} or ./{uri}"
 
 
 def _s3_faults(uri: str) -> Iterator[str]:

@@ -152,6 +152,9 @@ def _find_binary(
             f"Spark reads other files under input {root} than it was asked for: {some(others)}; a folder and a file have "
             "the same name there; use --reader direct, or rename the file"
         )
+    unseen = readable.difference(listed)
+    if unseen and MISSING not in ignored:
+        raise InputError(f"{min(unseen)}: {why_unread(spark, min(unseen))}")
     empty = {file.path for file in files if not file.size} & {*listed}
     frames.append(_with_empty(spark, frame, empty))
     return Found(files, [], own.not_searched)

@@ -18,6 +18,8 @@ from flowspark.storage import Storage, storage_of
 
 log = logging.getLogger(__name__)
 
+_DAYS_LOOKED_UP = 20  # regions whose newest day is looked up for a message: each takes three listing requests
+
 
 @dataclass(frozen=True)
 class Found:
@@ -27,19 +29,22 @@ class Found:
         files: the log files that are taken.
         places: paths that lead to exactly these files: the files themselves, or folders of which all files are taken.
         not_searched: the folders that were not looked into, and the files that could not be placed.
+        denied: whether one of these folders is closed to flowspark's own credentials.
     """
 
     files: list[LogFile]
     places: list[str]
     not_searched: list[str]
+    denied: bool = False
 
 
 class NothingFound(Exception):
     """Raised when an input has no file for the run. Carries the error to raise unless the run may be without files."""
 
-    def __init__(self, error: InputError, not_searched: Iterable[str] = ()) -> None:
+    def __init__(self, error: InputError, not_searched: Iterable[str] = (), *, is_there: bool = True) -> None:
         self.error = error
         self.not_searched = not_searched
+        self.is_there = is_there
 
 
 def list_input(root: str, selection: Selection) -> Found:
@@ -54,7 +59,7 @@ def list_input(root: str, selection: Selection) -> Found:
     if found.files:
         return found
     if not listing.exists():
-        raise NothingFound(missing_input(root))
+        raise NothingFound(missing_input(root), is_there=False)
     there = listing.what_is_there() if selection else None
     raise NothingFound(nothing_found(root, selection, there, found.not_searched), found.not_searched)
 
@@ -69,16 +74,22 @@ def own_listing(root: str, selection: Selection) -> Found | None:
     if not is_direct(root):
         return None
     try:
-        return list_input(root, selection)
+        found = list_input(root, selection)
     except CannotList as error:
         if is_local(root):
             raise
-        log.warning(
-            "%s; Spark lists the input instead, and leaves out keys that have an empty folder name, '.' or '..'", error
-        )
-    except NothingFound:
-        if is_local(root):
+        reason = str(error)
+    except NothingFound as nothing:
+        if is_local(root) or nothing.is_there:
             raise
+        reason = f"{nothing.error}"
+    else:
+        if is_local(root) or not found.denied:
+            return found
+        reason = f"a folder under input {root} is closed to flowspark's own credentials"
+    log.warning(
+        "%s; Spark lists the input instead, and leaves out keys that have an empty folder name, '.' or '..'", reason
+    )
     return None
 
 
@@ -130,7 +141,7 @@ class Listing:
         taken = {*paths}
         places = [*_places(trees, taken), *(file.path for file in seen if file.path in taken)]
         not_searched = [*searched.not_searched, *self._nameless, *unclear]
-        return Found([file for file in files if file.path in taken], places, not_searched)
+        return Found([file for file in files if file.path in taken], places, not_searched, searched.denied)
 
     def _without_keys(self, searched: Search, selection: Selection) -> Found:
         """The files of an input in which no `AWSLogs` was found. If the search has not seen all of it, it is listed."""
@@ -154,7 +165,7 @@ class Listing:
             inside = f"{self._root}/{AWS_LOGS}"  # the credentials may allow only this folder
             if not error.denied or not any(self._level(inside)[:2]):
                 raise
-            return Search([inside], [self._root])
+            return Search([inside], [self._root], denied=True)
 
     def _level(self, folder: str) -> Level:
         if folder not in self._levels:
@@ -210,7 +221,9 @@ class Listing:
             return f"{some(names)}, and no folder {AWS_LOGS}"
         patterns = ((root, pattern) for root in searched.roots for pattern in aws_patterns(root, Selection()))
         regions = [folder for root, pattern in patterns for folder in self._walk(root, pattern)[0]]
-        return describe_keys(at_once(self._newest_day, regions)) if regions else f"no flow logs in its {AWS_LOGS}"
+        if not regions:
+            return f"no flow logs in its {AWS_LOGS}"
+        return describe_keys([*at_once(self._newest_day, regions[:_DAYS_LOOKED_UP]), *regions[_DAYS_LOOKED_UP:]])
 
     def _newest_day(self, region: str) -> str:
         folder = region

@@ -9,7 +9,7 @@ from flowspark.errors import InputError
 from flowspark.files import is_local
 from flowspark.keys import Selection, some
 
-_MOST_ENTRIES = 1_000  # of what was not searched, in a summary
+MOST_ENTRIES = 1_000  # of what was not searched, in a summary
 _SHOWN = 5
 
 
@@ -47,11 +47,11 @@ def nothing_found(uri: str, selection: Selection, there: str | None, not_searche
     )
 
 
-def shortened(not_searched: Iterable[str]) -> tuple[str, ...]:
-    """What was not searched, sorted; only the first 1,000 entries, and then how many more there are."""
-    entries = sorted(not_searched)
-    more = len(entries) - _MOST_ENTRIES
-    return (*entries[:_MOST_ENTRIES], f"… and {more:,} more") if more > 0 else tuple(entries)
+def shortened(names: Iterable[str]) -> tuple[str, ...]:
+    """Some names as the summary has them: sorted, the first 1,000, and then how many more there are."""
+    entries = sorted(names)
+    more = len(entries) - MOST_ENTRIES
+    return (*entries[:MOST_ENTRIES], f"… and {more:,} more") if more > 0 else tuple(entries)
 
 
 def not_searched_warning(not_searched: Sequence[str]) -> str:

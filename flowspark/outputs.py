@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pyspark.sql import Column, DataFrame, DataFrameReader, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 from flowspark.books import KINDS
-from flowspark.errors import InputError, UsageError, cause, one_line
+from flowspark.errors import FlowsparkError, InputError, UsageError, cause, one_line
 from flowspark.files import LogFile, identity, is_direct, is_local, normal, spark_path, written_path
 from flowspark.lookup import UNTAGGED
 from flowspark.previous import Previous
@@ -119,7 +120,8 @@ class Output:
         try:
             return self._summary()
         except SPARK_ERRORS as error:
-            raise UsageError(
+            unknown = re.search("No FileSystem|FileSystem not found|ClassNotFound", str(error))
+            raise (UsageError if unknown else FlowsparkError)(
                 f"output {self._root} cannot be reached: {cause(error)}; check it, and what Spark's credentials may do"
             ) from error
 

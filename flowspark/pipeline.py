@@ -137,7 +137,7 @@ def retag(spark: SparkSession, this: Run) -> Result:
             )
         again = dataclasses.replace(this, settings=previous.retag_settings(this.settings))
         stored = load_scan(spark, this.output.scans, previous.summary.scan)
-        books = read_books(stored, [file.path for file in previous.files], previous.errors.__getitem__)
+        books = read_books(stored, [file.path for file in previous.files], previous.why_left_out)
         check(books, stored, again.settings)
         not_searched = previous.summary.content.get("not_searched") or []
         return publish(again, CheckedScan(stored, previous.summary.scan, books, [], not_searched), still_ours)
@@ -191,8 +191,10 @@ def fenced(output: Output, still_ours: Callable[[], None], write: Callable[[], W
         try:
             still_ours()
         except TurnLost:
-            output.revoke_turns()
-            output.withdraw_summary()
+            try:
+                output.revoke_turns()
+            finally:
+                output.withdraw_summary()
             raise
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import flowspark
-from flowspark.errors import UsageError
+from flowspark.errors import InputError, UsageError
 from flowspark.files import LogFile, identity, normal
 from flowspark.settings import Settings
 from flowspark.summary import Summary
@@ -22,16 +22,24 @@ def check_same_selection(summary: Summary, settings: Settings) -> None:
     Raises:
         UsageError: they differ, and `replace` is not set. The message shows both.
     """
-    inputs = tuple(map(normal, settings.input))
-    same_inputs = set(map(identity, summary.inputs)) == set(map(identity, inputs))
-    same_filters = all(set(getattr(summary.settings, name)) == set(getattr(settings, name)) for name in _FILTERS)
-    if not (same_inputs and same_filters) and not settings.replace:
+    difference = _difference(summary, settings)
+    if difference and not settings.replace:
         raise UsageError(
             f"interval {settings.selection.label} stands in {settings.output} for other log files, and this run would "
-            "replace it; give another --output, or --replace to replace it\n"
-            f"  published: {_selection_text(summary.inputs, summary.settings)}\n"
-            f"  this run:  {_selection_text(inputs, settings)}"
+            f"replace it; give another --output, or --replace to replace it\n{difference}"
         )
+
+
+def _difference(summary: Summary, settings: Settings) -> str:
+    """The inputs and filters of a published run and of a new one, in two lines; empty if they are the same."""
+    inputs = tuple(map(normal, settings.input))
+    same_inputs = set(map(identity, summary.inputs)) == set(map(identity, inputs))
+    if same_inputs and all(set(getattr(summary.settings, name)) == set(getattr(settings, name)) for name in _FILTERS):
+        return ""
+    return (
+        f"  published: {_selection_text(summary.inputs, summary.settings)}\n"
+        f"  this run:  {_selection_text(inputs, settings)}"
+    )
 
 
 def _selection_text(inputs: Sequence[str], settings: Settings) -> str:
@@ -72,6 +80,19 @@ class Previous:
             and set(self.files) == set(files)
         )
 
+    def why_left_out(self, path: str) -> str:
+        """What was wrong with a file that the stored scan does not have.
+
+        Raises:
+            InputError: nothing was wrong with it: the scan has lost a part since it was stored.
+        """
+        if path not in self.errors:
+            raise InputError(
+                f"the stored scan {self.summary.content['scan']} has lost a part: {path} was read, and is not in it; run "
+                "the interval again, from its logs, without --retag"
+            )
+        return self.errors[path]
+
     def retag_settings(self, settings: Settings) -> Settings:
         """The settings of a run that counts the stored scan again: how the logs were read stays as it was.
 
@@ -81,7 +102,12 @@ class Previous:
         then = self.summary.settings
         kept = {name: getattr(then, name) for name in _OF_THE_SCAN} | {"input": self.summary.inputs}
         asked = {name: getattr(settings, name) or kept[name] for name in ("input", "layout", *_FILTERS)}
-        check_same_selection(self.summary, replace(settings, **asked, replace=False))
+        difference = _difference(self.summary, replace(settings, **asked))
+        if difference:
+            raise UsageError(
+                "the stored scan was made of other log files than the config file asks for; leave its input and filters "
+                f"out, or run the interval from its logs, without --retag\n{difference}"
+            )
         if asked["layout"] != then.layout:
             raise UsageError(
                 f"the stored scan was made with layout {then.layout or 'none'}, and the config file has "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowspark.errors import printable
 from flowspark.layouts import repeated_fields
 from flowspark.lookup import shown_tags
-from flowspark.missing import not_searched_warning
+from flowspark.missing import MOST_ENTRIES, not_searched_warning
 
 if TYPE_CHECKING:
     from flowspark.outputs import Top
@@ -74,7 +74,9 @@ def warnings(summary: dict[str, Any]) -> Iterator[str]:
     """Yields a sentence for each thing in the summary that is worth a second look."""
     books, lookup = summary["books"], summary["lookup"]
     if summary["late_files"]:
-        yield f"{len(summary['late_files']):,} file(s) are new since the last run of the interval, or have changed"
+        late = len(summary["late_files"])
+        many = f"more than {MOST_ENTRIES:,}" if late > MOST_ENTRIES else f"{late:,}"
+        yield f"{many} file(s) are new since the last run of the interval, or have changed"
     if summary.get("not_searched"):
         yield not_searched_warning(summary["not_searched"])
     if books["skipdata"]:

@@ -187,7 +187,11 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
         if value is not None:
             _texts(name, [value], "a text")
     filters = [
-        _texts(name, values, "a text") if values and not isinstance(values, str) else values or ()
+        values
+        if isinstance(values, str) and values.strip()
+        else _texts(name, values, "a text")
+        if values not in ((), [])
+        else ()
         for name, values in (("accounts", accounts), ("regions", regions), ("flow_log_ids", flow_log_ids))
     ]
     given = parse_layout(layout) if layout else None

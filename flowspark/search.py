@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from flowspark.errors import CannotList
+from flowspark.errors import CannotList, InputError
 from flowspark.files import Level
 from flowspark.keys import AWS_LOGS, Interval, Selection
 
 MOST_FOLDERS = 1_000
 """How many folders of an input are listed in search of `AWSLogs`."""
 
-_AWS_NAME = re.compile(r"\d|o-|aws-account-id=")  # the names of the folders in AWSLogs that aws_patterns looks into
+_AWS_NAME = re.compile(r"\d{12}|o-[a-z0-9]{10,32}|aws-account-id=.*")  # an account's or organisation's folder in AWSLogs
 _AT_ONCE = 16  # folders that are listed at the same time: on S3, most of the time of a listing is waiting
 
 Answer = TypeVar("Answer")
@@ -35,11 +35,14 @@ class Search:
 
     Attributes:
         roots: the folders named `AWSLogs`.
-        not_searched: the folders that were not looked into: too many, or closed to these credentials.
+        not_searched: the folders that were not looked into: too many, closed to these credentials, or holding something
+            that is not a file.
+        denied: whether one of them is closed to these credentials.
     """
 
     roots: list[str] = field(default_factory=list)
     not_searched: list[str] = field(default_factory=list)
+    denied: bool = False
 
 
 def search(top: str, level: Callable[[str], Level], real: Callable[[str], str]) -> Search:
@@ -53,15 +56,16 @@ def search(top: str, level: Callable[[str], Level], real: Callable[[str], str]) 
         real: tells a folder's name without links. Links are followed after all else, so that real names go first.
 
     Raises:
-        CannotList: the input itself or an `AWSLogs` cannot be listed, or any folder for another reason than permissions.
+        InputError: the input itself or an `AWSLogs` cannot be listed, or any folder for a reason that may pass.
     """
 
     def look(folder: str) -> Level | None:
         try:
             return level(folder)
-        except CannotList as error:
-            if not error.denied or folder == top or _is_root(folder):
+        except InputError as error:
+            if folder == top or _is_root(folder) or (isinstance(error, CannotList) and not error.denied):
                 raise
+            found.denied = found.denied or isinstance(error, CannotList)
             return None
 
     found, seen, room = Search(), set[str](), MOST_FOLDERS
@@ -85,7 +89,7 @@ def search(top: str, level: Callable[[str], Level], real: Callable[[str], str]) 
                 continue
             for name in listed.folders:
                 path = f"{folder.rstrip('/')}/{name}"
-                if not (_is_root(folder) and _AWS_NAME.match(name)):
+                if not (_is_root(folder) and _AWS_NAME.fullmatch(name)):
                     (wave if real(path) == f"{new[folder].rstrip('/')}/{name}" else links).append(path)
     return found
 

@@ -12,6 +12,7 @@ from flowspark.decode.split import REJECT_REASONS
 from flowspark.errors import FlowsparkError
 from flowspark.files import normal
 from flowspark.lookup import Lookup
+from flowspark.missing import MOST_ENTRIES, shortened
 from flowspark.protocols import protocol_label
 from flowspark.settings import SETTINGS_TYPE, Settings, settings_from_text
 from flowspark.stored_scan import CheckedScan
@@ -114,9 +115,9 @@ def summarise(checked: CheckedScan, lookup: Lookup, settings: Settings, untagged
         "untagged": untagged,
         "flows_without_ports": books.flows_without_ports,
         "bad_files": books.first_bad_files,
-        "layouts": [{"layout": layout, "files": files} for layout, files in sorted(books.layouts.items())],
-        "unknown_fields": books.unknown_fields,
-        "late_files": checked.late,
+        "layouts": [{"layout": layout, "files": files} for layout, files in sorted(books.layouts.items())[:MOST_ENTRIES]],
+        "unknown_fields": list(shortened(books.unknown_fields)),
+        "late_files": list(shortened(checked.late)),
         "not_searched": checked.not_searched,
         "settings": settings.as_text(),
         "scan": f"{_scans(settings.selection.label)}/{checked.name}",

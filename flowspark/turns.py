@@ -24,6 +24,7 @@ from flowspark.storage import Storage, storage_of
 log = logging.getLogger(__name__)
 
 CLAIM = "claim="
+_REVOKED = "revoked="
 _HELD, _RELEASED = b"held\n", b""  # credentials that may write and not delete can still release a claim
 _BEAT = 5.0  # seconds between two renewals
 _STALLED = 20.0  # seconds without a renewal after which a run no longer trusts its own claim
@@ -52,29 +53,39 @@ def turn(folder: str, run_id: str) -> Iterator[Callable[[], None]]:
     if not is_direct(folder) or not _wait(storage, folder, path):
         yield lambda: None
         return
-    claim = _Claim(storage, path)
+    claim = _Claim(storage, folder, path)
     claim.start()
     try:
         yield claim.check
     finally:
         claim.stop()
         _release(storage, path)
+        with suppress(OSError, InputError):
+            if storage.exists(_revocation(path)):
+                _release(storage, _revocation(path))
 
 
 def revoke_turns(folder: str) -> None:
-    """Removes all claims in a folder: a run that publishes there fails at its next check, and publishes no summary."""
+    """Revokes all claims in a folder: a run that publishes there fails at its next check, and publishes no summary.
+
+    A claim that was only removed would be there again after its run's next renewal, so each gets a file beside it.
+    """
     storage = storage_of(folder)
     for claim in storage.level(folder)[1]:
         if f"/{CLAIM}" in claim.path:
-            _release(storage, claim.path)
+            storage.write(_revocation(claim.path), _HELD)
+
+
+def _revocation(claim: str) -> str:
+    return claim.replace(f"/{CLAIM}", f"/{_REVOKED}")
 
 
 class _Claim(threading.Thread):
     """Renews a claim in the background, and remembers when it was last renewed."""
 
-    def __init__(self, storage: Storage, path: str) -> None:
+    def __init__(self, storage: Storage, folder: str, path: str) -> None:
         super().__init__(daemon=True)
-        self._storage, self._path = storage, path
+        self._storage, self._folder, self._path = storage, folder, path
         self._done = threading.Event()
         self._renewed = _clocks()
         self._lost = False
@@ -93,12 +104,21 @@ class _Claim(threading.Thread):
         self.join()
 
     def check(self) -> None:
-        if self._is_lost() or not self._storage.exists(self._path):
+        if self._is_lost() or self._is_taken():
             self._lost = True
             raise TurnLost(
                 "this run stood still for so long that another run may have taken over its turn to publish; nothing more "
                 "is published, and the interval has no summary until a run is complete; run again"
             )
+
+    def _is_taken(self) -> bool:
+        """Whether another run has removed or revoked the claim."""
+        try:
+            there = {file.path for file in self._storage.level(self._folder)[1] if file.size}
+        except (OSError, InputError) as error:  # a storage that fails for long does not renew the claim either
+            log.warning("the claim %s could not be checked: %s", self._path, one_line(error))
+            return False
+        return self._path not in there or _revocation(self._path) in there
 
     def _is_lost(self) -> bool:
         """Whether the claim was not renewed in time. It then stays lost: a renewal might take the turn from another run."""
@@ -155,8 +175,9 @@ def _others(storage: Storage, folder: str, path: str) -> list[LogFile]:
     own = claims.pop(path, None)
     void = [claim for claim in claims.values() if own and _age(claim, own) > _LEASE]
     for claim in void:
-        with suppress(OSError, InputError):  # it is void even if it stays
-            storage.remove(claim.path)
+        for path_of_void in (claim.path, _revocation(claim.path)):
+            with suppress(OSError, InputError):  # it is void even if it stays
+                storage.remove(path_of_void)
     return [claim for claim in claims.values() if claim not in void]
 
 

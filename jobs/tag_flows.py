@@ -5,13 +5,13 @@ from pathlib import Path
 
 # spark-submit puts jobs/ on the path, not the clone's root; an installed or shipped package comes without that folder
 root = Path(__file__).resolve().parent.parent
-if (root / "flowspark").is_dir():
+if (root / "flowspark" / "cli.py").is_file():
     sys.path.insert(0, str(root))
 
 try:
     from flowspark.cli import main
 except ModuleNotFoundError as error:
-    if error.name != "flowspark":
+    if error.name not in ("flowspark", "flowspark.cli"):
         raise
     sys.exit(
         "error: the package flowspark is not beside this file and not installed; ship it with it: make a zip with "

@@ -21,6 +21,7 @@ LAYOUT_LIMIT = 1000
 """How many different layouts a flow log can have (rule 10)."""
 
 _LAYOUT_TEXT = 1 << 14  # characters that all names of a layout may have; the names of all fields of AWS have some 900
+_LAYOUTS_TEXT = 1 << 18  # of all layouts of a file: a task keeps the audits of many files
 _CR, _SPACE = b"\r "
 
 
@@ -37,6 +38,7 @@ class Audit:
     skipdata: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     layouts: dict[Layout, None] = field(default_factory=dict)  # in the order of their first lines
+    layout_text: int = 0
 
     @property
     def next_line(self) -> int:
@@ -70,7 +72,11 @@ class Audit:
         """
         if layout in self.layouts:
             return
-        if sum(map(len, layout)) > _LAYOUT_TEXT:
+        text = sum(map(len, layout))
+        self.layout_text += text
+        if self.layout_text > _LAYOUTS_TEXT:
+            raise BadFile("not a flow log: its header lines are far too long in all; leave the file out")
+        if text > _LAYOUT_TEXT:
             raise BadFile(f"not a flow log: its layout '{' '.join(layout)[:200]} …' is far too long; leave the file out")
         if len(self.layouts) == LAYOUT_LIMIT:
             raise BadFile(f"not a flow log: it has more than {LAYOUT_LIMIT:,} different header lines; leave the file out")

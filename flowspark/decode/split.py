@@ -66,6 +66,7 @@ _PIECE = pa.struct(
     [("start", pa.int64()), ("stop", pa.int64()), ("first_line", pa.int64()), ("layout", pa.list_(pa.string()))]
 )
 _FILES = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string()), ("piece", _PIECE)])
+_MUCH_TEXT = 1 << 20  # characters of layouts in such rows
 _MANY = 1000  # rows of Python objects that are handed over at once
 # How many counts or rejects are in one row of the scan. With one in each row, the nulls of the other columns would be
 # stored as often. With many, memory would grow: Spark reads 4,096 rows of a Parquet file at once, however large they are.
@@ -146,6 +147,7 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
     buffer, total = Buffer(), Tally()
     audits: list[dict[str, Any]] = []
     rejects: list[tuple[str, Reject]] = []
+    text = 0
     for source in sources:
         audit, tally, stored = Audit(), Tally(), 0
         try:
@@ -162,9 +164,10 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
         else:
             total.merge(tally)
             audits.append({"file": _audit_row(source, audit, READ, None, stored)})
-        if len(audits) >= _MANY:
+        text += audit.layout_text
+        if len(audits) >= _MANY or text > _MUCH_TEXT:
             yield from row_batches(audits, SCAN_SCHEMA)
-            audits = []
+            audits, text = [], 0
     if rejects:
         yield _reject_batch(rejects)
     yield from row_batches(audits, SCAN_SCHEMA)

@@ -143,6 +143,15 @@ def test_s3_and_s3a_are_two_names_of_one_output(spark, bucket, tmp_path, monkeyp
     assert [name for name in bucket.keys(f"out/{scan}/") if "/part-" in name]
 
 
+def test_a_stored_scan_that_has_lost_a_part_is_not_tagged_again(spark, tmp_path):
+    scan = pipeline.run(spark, asked(tmp_path)).summary["scan"]
+    parts = sorted((tmp_path / "out" / scan).glob("part-*"))
+    assert len(parts) == 2
+    parts[0].unlink()
+    with pytest.raises(InputError, match=r"has lost a part: .* was read, and is not in it; run the interval again"):
+        pipeline.run(spark, retag(tmp_path))
+
+
 # Two selections, one interval
 
 
@@ -245,6 +254,16 @@ def test_nor_where_only_spark_can_write(spark, tmp_path, monkeypatch):
     assert pipeline.run(spark, retag(tmp_path, output="viewfs://flows/data/out")).tops
 
 
+def test_a_fence_hides_no_other_error(spark, tmp_path):
+    output = pipeline.Output(spark, f"{tmp_path}/out", DAY, "csv")
+
+    def fail() -> None:
+        raise Died("the disk is full")
+
+    with pytest.raises(Died):
+        pipeline.fenced(output, lambda: None, fail)
+
+
 # A turn that was lost
 
 
@@ -300,7 +319,7 @@ def test_a_run_that_stands_still_in_the_middle_of_a_write_takes_the_summary_back
     with pytest.raises(TurnLost):
         pipeline.fenced(output, still_ours, lambda: "written")
     assert not summary_folder(tmp_path).exists()
-    assert not claim.exists()
+    assert (claim.parent / "revoked=other").exists()
 
 
 # Damaged state

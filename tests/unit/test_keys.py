@@ -262,12 +262,17 @@ def test_below_awslogs_only_the_folders_of_the_interval_are_asked_for(tmp_path):
     assert len(found(tmp_path, Selection(parse_interval("2026-11-22")), before)) == 12
     # the input, AWSLogs for its accounts, an account for its regions, a region for its day
     assert len(set(before.asked)) == 1 + 1 + len(accounts) + len(accounts) * len(regions)
-    put(tmp_path, "AWSLogs/elb/x.log", "AWSLogs/000000000000/CloudTrail/x", "AWSLogs/1/vpcflowlogs/y/2025/01/01/z")
+    put(
+        tmp_path,
+        "AWSLogs/elb/x.log",
+        "AWSLogs/000000000000/CloudTrail/x",
+        "AWSLogs/000000000009/vpcflowlogs/y/2025/01/01/z",
+    )
     after = Counted()
     assert len(found(tmp_path, Selection(parse_interval("2026-11-22")), after)) == 12
     new = {*after.asked} - {*before.asked}
     below = f"{tmp_path}/AWSLogs"
-    assert new == {f"{below}/elb", f"{below}/1/vpcflowlogs", f"{below}/1/vpcflowlogs/y/2026/11/22"}
+    assert new == {f"{below}/elb", f"{below}/000000000009/vpcflowlogs", f"{below}/000000000009/vpcflowlogs/y/2026/11/22"}
     filtered = Counted()
     one = Selection(parse_interval("2026-11-22"), accounts=(accounts[1],), regions=(regions[0],))
     assert len(found(tmp_path, one, filtered)) == 1
@@ -307,6 +312,25 @@ def test_an_input_below_a_folder_awslogs_that_is_none_of_aws_is_searched_too(tmp
     assert len(listing_of(tmp_path / "AWSLogs" / "archive", DAY)[0]) == 2
 
 
+def test_folders_in_awslogs_that_only_look_like_accounts_are_searched(tmp_path):
+    put(
+        tmp_path, key(NOON), f"AWSLogs/team/{key(NOON)}", f"AWSLogs/2023-migrated/{key(NOON)}", f"AWSLogs/o-old/{key(NOON)}"
+    )
+    files, not_searched = listing_of(tmp_path, DAY)
+    assert (len(files), not_searched) == (4, [])
+
+
+def test_what_is_not_a_file_stops_only_a_run_that_reads_it(tmp_path):
+    put(tmp_path, key(NOON), f"team/{key(NOON)}")
+    (tmp_path / "run").mkdir()
+    os.mkfifo(tmp_path / "run" / "pipe")
+    files, not_searched = listing_of(tmp_path, DAY)
+    assert (len(files), not_searched) == (2, ["run"])
+    os.mkfifo(tmp_path / "team" / "AWSLogs" / "pipe")
+    with pytest.raises(InputError, match="pipe is not a regular file"):
+        listing_of(tmp_path, DAY)
+
+
 def test_files_beside_awslogs_are_taken_when_their_names_tell_and_reported_when_not(tmp_path):
     name = Path(key(NOON)).name
     put(tmp_path, key(NOON), f"copied/{name.replace('123456789010', '000000000001')}", "copied/x_20261121T1205Z_.log")
@@ -317,7 +341,12 @@ def test_files_beside_awslogs_are_taken_when_their_names_tell_and_reported_when_
 
 
 def test_the_search_ends_at_its_bound_and_tells_what_it_has_not_looked_at(tmp_path):
-    put(tmp_path, key(NOON), f"team-0000/{key(NOON, account='1')}", f"team-1100/{key(NOON, account='2')}")
+    put(
+        tmp_path,
+        key(NOON),
+        f"team-0000/{key(NOON, account='000000000001')}",
+        f"team-1100/{key(NOON, account='000000000002')}",
+    )
     put(tmp_path, *(f"team-{n:04}/x_20261122T1205Z_.log" for n in range(1, 1100)))
     storage = Counted()
     files, not_searched = listing_of(tmp_path, DAY, storage)

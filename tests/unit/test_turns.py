@@ -119,9 +119,27 @@ def test_a_claim_is_renewed_while_its_run_lives(tmp_path, monkeypatch):
         still_ours()
 
 
-def test_revoked_turns_are_lost(tmp_path):
+@pytest.mark.parametrize("kind", [Local, WriteOnly])
+def test_a_revoked_turn_is_lost_although_its_claim_is_renewed(tmp_path, storage, monkeypatch, kind):
+    storage(kind)
+    monkeypatch.setattr(turns, "_BEAT", 0.05)
     with turn(str(tmp_path), "one") as still_ours:
         revoke_turns(str(tmp_path))
-        assert claims(tmp_path) == {}
+        time.sleep(0.3)
+        assert claims(tmp_path)["claim=one"] == b"held\n", "a third run goes on waiting"
+        with pytest.raises(TurnLost):
+            still_ours()
+    assert b"held\n" not in claims(tmp_path).values()
+    with turn(str(tmp_path), "two") as still_ours:
+        still_ours()
+
+
+def test_a_storage_that_does_not_answer_for_a_moment_loses_no_turn(tmp_path, monkeypatch, caplog):
+    with turn(str(tmp_path), "one") as still_ours:
+        monkeypatch.setattr(Local, "level", Blind.level)
+        still_ours()
+        assert "could not be checked" in caplog.text
+        monkeypatch.undo()
+        (tmp_path / "claim=one").unlink()
         with pytest.raises(TurnLost):
             still_ours()
