@@ -294,7 +294,7 @@ def test_rule_9_the_first_100_000_rejected_lines_of_a_file_are_published_in_piec
         monkeypatch.setattr(splits, "_RANGE", 100_000)
         monkeypatch.setattr(splits, "_EVEN", 0)
         out = run_job(spark, tmp_path, logs, **ANY)
-        stored = spark.read.parquet(out.summary["scan"]).selectExpr("inline(rejects)").count()
+        stored = spark.read.parquet(str(out.output / out.summary["scan"])).selectExpr("inline(rejects)").count()
         published.append((read_part(out.output, "rejects"), out.summary["books"], stored))
     (whole, books, stored), (in_pieces, books_of_pieces, stored_of_pieces) = published
     assert in_pieces == whole
