@@ -245,6 +245,14 @@ def test_a_file_that_is_gone_fails_the_query_of_sparks_reader_too(spark, tmp_pat
     assert skipping.count() == 4
 
 
+def test_a_file_of_a_name_that_spark_passes_over_fails_the_query_of_its_reader(spark, tmp_path):
+    write(tmp_path / "logs" / "a.log", log(flow(443)))
+    write(tmp_path / "logs" / "b.log._COPYING_", log(flow(22)))
+    assert flowspark.read_flow_logs(spark, tmp_path / "logs", reader="direct").count() == 2
+    with pytest.raises(InputError, match=r"b\.log\._COPYING_: Spark passes over files of this name"):
+        flowspark.read_flow_logs(spark, tmp_path / "logs", reader="spark")
+
+
 def test_a_link_to_nothing_fails_the_query_of_either_reader(spark, tmp_path):
     write(tmp_path / "logs" / "a.log", log(flow(443)))
     (tmp_path / "logs" / "b.log").symlink_to(tmp_path / "nothing")
@@ -282,6 +290,7 @@ def test_paths_and_single_values_are_taken_as_they_come(spark, tmp_path):
         ({"layout": ""}, "layout has '', which is not a text"),
         ({"layout": ["v2"]}, "layout has ['v2'], which"),
         ({"reader": None}, "reader has None"),
+        ({"accounts": ""}, "accounts has '', which is not a text"),
         ({"accounts": [""]}, "accounts has '', which is not a text"),
         ({"accounts": [123456789010]}, "accounts has 123456789010, which is not a text"),
         ({"regions": "eu-west-1"}, "region 'eu-west-1' is one text; give a list"),

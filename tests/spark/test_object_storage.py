@@ -214,7 +214,9 @@ def test_a_file_that_spark_could_not_read_the_first_time_is_read_once_more_and_n
     summary = pipeline.run(spark, asked(bucket, reader="spark")).summary
     assert [summary["books"][name] for name in ("files", "files_skipped", "flows", "rejected")] == [5, 0, 2000, 4]
     assert "1 file(s) could not be read, 1 are read once more" in caplog.text
-    audits = spark.read.parquet(bucket.uri(f"out/{summary['scan']}")).where("file IS NOT NULL").select("file.path").collect()
+    audits = (
+        spark.read.parquet(bucket.uri(f"out/{summary['scan']}")).where("file IS NOT NULL").select("file.path").collect()
+    )
     names = [*(f"a b%20{n}.log" for n in range(4)), "empty.log"]
     assert sorted(row["path"] for row in audits) == [bucket.uri(f"logs/{name}") for name in names]
     assert [proxy.count("GetObject", under=f"logs/a b%20{n}") for n in range(4)] == [1, 1, 2, 1]

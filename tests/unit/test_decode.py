@@ -397,6 +397,15 @@ def test_rule_10_a_layout_of_some_thousand_characters_is_that_of_no_flow_log():
     assert audit["error"].startswith("not a flow log: its layout 'dstport protocol xyyy")
 
 
+def test_rule_10_a_file_whose_layouts_are_too_long_in_all_is_no_flow_log():
+    """A task keeps the audits of many files: hostile headers must not fill its memory."""
+    line = b"dstport protocol x%s\n443 6 -\n"
+    headers = [line % (str(n).encode() * 4_000)[:8_000] for n in range(10, 60)]
+    assert audits_and_rejects(b"".join(headers[:30]))[0]["flows"] == 30
+    audit, _ = audits_and_rejects(b"".join(headers))
+    assert audit["error"].startswith("not a flow log: its header lines are far too long in all")
+
+
 def test_rule_12_a_header_before_each_record_is_read_in_one_go():
     some = log("443 6 OK", "x", "", "53 17 OK", "443 6 NODATA", header="dstport protocol log-status", end="\r\n")
     start = time.process_time()
