@@ -67,7 +67,9 @@ def check_tree(spark, folder: Path, logs: dict[str, bytes], reader: str) -> None
         assert row["status"] == ("read" if name in read else "skipped")
         assert row["layout"] == (" | ".join(read[name].layouts) if name in read else "")
     totals = [sum(column) for column in zip(*(reading.audit for reading in read.values()), strict=True)]
-    assert out.summary["books"] == {"files": len(read)} | dict(zip(kinds, totals, strict=True))
+    rejects = sum(len(reading.rejects) for reading in read.values())
+    counted = {"files": len(read), "files_skipped": len(bad), "rejects_stored": rejects}
+    assert out.summary["books"] == counted | dict(zip(kinds, totals, strict=True))
     assert sorted(Path(bad["path"]).name for bad in out.summary["bad_files"]) == sorted(bad)
     untagged = sum(count for key, count in flows.items() if key not in LOOKUP)
     assert (out.summary["untagged"], out.summary["tagged"]) == (untagged, flows.total() - untagged)
