@@ -16,7 +16,6 @@ from flowspark.copies import warn_of_copies
 from flowspark.errors import VANISHED, InputError
 from flowspark.files import (
     LogFile,
-    check_location,
     file_identity,
     is_direct,
     is_local,
@@ -29,6 +28,7 @@ from flowspark.files import (
 )
 from flowspark.keys import Selection, some
 from flowspark.listing import Found, NothingFound, list_input, own_listing
+from flowspark.locations import check_location
 from flowspark.missing import missing_input, nothing_found, shortened
 from flowspark.spark_listing import list_with_spark, what_spark_sees
 from flowspark.storage import storage_of

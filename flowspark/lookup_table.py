@@ -10,7 +10,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from flowspark.errors import InputError, cause
-from flowspark.files import check_location, is_local, local_path, normal, spark_path
+from flowspark.files import is_local, local_path, normal, spark_path
+from flowspark.locations import check_location
 from flowspark.lookup import Lookup, parse_lookup
 from flowspark.missing import missing_hint
 from flowspark.session import SPARK_ERRORS, local_frame

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -18,7 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 from flowspark.books import KINDS
 from flowspark.errors import FlowsparkError, InputError, UsageError, cause, one_line
-from flowspark.files import LogFile, identity, is_direct, is_local, normal, spark_path, written_path
+from flowspark.files import LogFile, is_direct, normal, spark_path, written_path
 from flowspark.lookup import UNTAGGED
 from flowspark.previous import Previous
 from flowspark.session import SPARK_ERRORS
@@ -55,33 +53,6 @@ class Top:
     rows: list[Row]
     total: int
     untagged: int
-
-
-def check_output(output: str, inputs: Sequence[str]) -> None:
-    """Checks that the output can be written, and does not overlap an input.
-
-    Raises:
-        UsageError: it lies inside an input, has an input inside it, is a file, or its folder cannot be written.
-    """
-    place = _place(output)
-    for uri in inputs:
-        root = _place(uri)
-        if _inside(place, root) or _inside(root, place):
-            raise UsageError(f"output {output} and input {uri} lie inside one another; write the output somewhere else")
-    if is_local(output):
-        existing = next(path for path in (Path(place), *Path(place).parents) if os.path.lexists(path))
-        if not existing.is_dir():
-            raise UsageError(f"output {output} cannot be written: {existing} is not a folder; give another --output")
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise UsageError(f"output {output} cannot be written: no permission in {existing}; give another --output")
-
-
-def _place(uri: str) -> str:
-    return os.path.realpath(normal(uri)) if is_local(uri) else identity(uri)
-
-
-def _inside(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 class Output:

@@ -21,6 +21,7 @@ from flowspark.checks import check_books, check_files, rejects_error
 from flowspark.errors import InputError
 from flowspark.find import find_files
 from flowspark.layouts import parse_layout
+from flowspark.locations import check_output
 from flowspark.lookup import Lookup
 from flowspark.lookup_table import lookup_frame, read_lookup
 from flowspark.outputs import (
@@ -30,7 +31,6 @@ from flowspark.outputs import (
     TAG_COUNTS,
     Output,
     Top,
-    check_output,
 )
 from flowspark.previous import check_same_selection
 from flowspark.scan import scan_files

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from flowspark.errors import UsageError, did_you_mean
-from flowspark.files import READERS, check_location
+from flowspark.files import READERS
 from flowspark.keys import Selection, select
 from flowspark.layouts import parse_layout
+from flowspark.locations import check_location
 from flowspark.lookup import ON_CONFLICT
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

@@ -10,7 +10,6 @@ import pytest
 from flowspark.errors import InputError, UsageError
 from flowspark.files import (
     LogFile,
-    check_location,
     hidden,
     identity,
     is_direct,
@@ -23,6 +22,7 @@ from flowspark.files import (
     utc_text,
 )
 from flowspark.find import EVERYTHING, find_files
+from flowspark.locations import check_location
 from flowspark.lookup_table import read_lookup
 from flowspark.missing import nothing_found
 
