@@ -272,7 +272,7 @@ def test_a_run_that_stands_still_while_it_publishes_mixes_nothing_with_the_run_t
     _spark, tmp_path, monkeypatch
 ):
     """The first run stands still before its last table is written; the second takes over, and completes."""
-    for name, seconds in (("_BEAT", 600.0), ("_STALLED", 0.5), ("_LEASE", 1.0)):
+    for name, seconds in (("_BEAT", 600.0), ("_STALLED", 600.0), ("_LEASE", 1.0)):  # no claim is renewed
         monkeypatch.setattr(turns, name, seconds)
     stands, goes_on = threading.Event(), threading.Event()
     files_of = pipeline.files_of
@@ -294,8 +294,9 @@ def test_a_run_that_stands_still_while_it_publishes_mixes_nothing_with_the_run_t
     thread = threading.Thread(target=first)
     thread.start()
     assert stands.wait(120)
-    time.sleep(2.5)
-    monkeypatch.setattr(turns, "_STALLED", 600.0)
+    while not all((tmp_path / "out" / name / f"interval={DAY}" / "_SUCCESS").exists() for name in TABLES[:3]):
+        time.sleep(0.1)
+    time.sleep(2.5)  # longer than the lease, and enough for the checks after those tables
     second = pipeline.run(_spark.newSession(), asked(tmp_path)).summary
     monkeypatch.setattr(turns, "_STALLED", 0.5)
     goes_on.set()

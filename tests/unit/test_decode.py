@@ -6,7 +6,6 @@ import gzip
 import io
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import numpy as np
@@ -350,9 +349,7 @@ def audits_and_rejects(data: bytes) -> tuple[dict, list[dict]]:
 def test_rule_9_a_gzip_of_four_kilobytes_can_hold_two_million_bad_lines_and_the_first_100_000_are_stored():
     bomb = gzip.compress(log(flow()) + b"x\n" * 2_000_000)
     assert len(bomb) < 5000
-    start = time.process_time()
     audit, rejects = audits_and_rejects(bomb)
-    assert time.process_time() - start < 5  # half a second; one Python object for each line took 17
     assert (audit["lines"], audit["flows"], audit["field_count"]) == (2_000_002, 1, 2_000_000)
     assert audit["rejects_stored"] == len(rejects) == 100_000
     assert [rejects[place]["line"] for place in (0, 1, -1)] == [3, 4, 100_002]
@@ -408,9 +405,11 @@ def test_rule_10_a_file_whose_layouts_are_too_long_in_all_is_no_flow_log():
 
 def test_rule_12_a_header_before_each_record_is_read_in_one_go():
     some = log("443 6 OK", "x", "", "53 17 OK", "443 6 NODATA", header="dstport protocol log-status", end="\r\n")
-    start = time.process_time()
-    assert_same(some * 5_000, ("dstport", "protocol"))
-    assert time.process_time() - start < 10  # with a segment for each header it took half a minute
+    assert_same(some * 50, ("dstport", "protocol"))
+    audit = Audit()
+    segments = sum(1 for _ in read_records(io.BytesIO(some * 5_000), audit, Buffer()))
+    assert audit.header == 5_000
+    assert segments < 10, "a segment for each header would take half a minute"
 
 
 class Failing(io.RawIOBase):
