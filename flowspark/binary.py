@@ -87,5 +87,8 @@ def why_unread(spark: SparkSession, path: str) -> str:
     except SPARK_ERRORS as error:
         return f"cannot be read: {cause(error)}"
     if not rows:
-        return "Spark passes over files of this name (for example x._COPYING_); rename it, or use --reader direct"
+        return (
+            "Spark has no row for this file, as for a name that ends in ._COPYING_ or a key that ends in a slash; rename it, or "
+            "use --reader direct"
+        )
     return "could not be read in two attempts, but can be read now; run again"
