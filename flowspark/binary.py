@@ -88,7 +88,7 @@ def why_unread(spark: SparkSession, path: str) -> str:
         return f"cannot be read: {cause(error)}"
     if not rows:
         return (
-            "Spark has no row for this file, as for a name that ends in ._COPYING_ or a key that ends in a slash; rename it, or "
-            "use --reader direct"
+            "Spark has no row for this file, as for a name that ends in ._COPYING_ or a key that ends in a slash; "
+            "rename it, or use --reader direct"
         )
     return "could not be read in two attempts, but can be read now; run again"
