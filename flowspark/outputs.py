@@ -86,7 +86,8 @@ class Output:
         """The summary of the interval's last complete run; None where there is none, or it cannot be understood.
 
         Raises:
-            UsageError: Spark cannot reach the storage.
+            UsageError: Spark does not know the storage.
+            FlowsparkError: Spark cannot reach it.
         """
         try:
             return self._summary()
@@ -167,12 +168,8 @@ class Output:
             "%s has no previous run of interval %s that can be used: %s", self._root, self._label, one_line(damaged)
         )
 
-    def withdraw_summary(self) -> str | None:
-        """Removes the summary, before the results that it describes are replaced.
-
-        Neither a part file nor `_SUCCESS` is left. Returns the name of the summary's scan; None if there was no summary.
-        """
-        summary = self._summary()
+    def withdraw_summary(self) -> None:
+        """Removes the summary before the results that it describes are replaced. No part file and no `_SUCCESS` is left."""
         folder = self.folder(SUMMARY)
         try:
             if is_direct(folder):
@@ -181,7 +178,6 @@ class Output:
                 self._empty_folder(folder)
         except (OSError, InputError):
             self._empty_folder(folder)  # Spark's credentials may do more than flowspark's own
-        return summary.scan if summary else None
 
     def _empty_folder(self, folder: str) -> None:
         """Removes all files of a folder with Spark's writers: it is overwritten with no rows.

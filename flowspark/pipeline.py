@@ -36,7 +36,7 @@ from flowspark.previous import check_same_selection
 from flowspark.scan import scan_files
 from flowspark.settings import Settings
 from flowspark.stored_scan import CheckedScan, load_scan, remove_scans, store_scan
-from flowspark.summary import summarise
+from flowspark.summary import Summary, summarise
 from flowspark.tables import files_of, port_order, rejects_of, tag_order
 from flowspark.tagging import count_port_protocols, count_tags, tag_flows
 from flowspark.turns import TurnLost
@@ -119,7 +119,7 @@ def count(spark: SparkSession, this: Run) -> Result:
         standing = output.standing()  # another run may have published meanwhile
         if standing:
             check_same_selection(standing, settings)
-        return publish(this, CheckedScan(stored, name, books, late, [*found.not_searched]), still_ours)
+        return publish(this, CheckedScan(stored, name, books, late, [*found.not_searched]), standing, still_ours)
 
 
 def retag(spark: SparkSession, this: Run) -> Result:
@@ -140,7 +140,8 @@ def retag(spark: SparkSession, this: Run) -> Result:
         books = read_books(stored, [file.path for file in previous.files], previous.why_left_out)
         check(books, stored, again.settings)
         not_searched = previous.summary.content.get("not_searched") or []
-        return publish(again, CheckedScan(stored, previous.summary.scan, books, [], not_searched), still_ours)
+        scan = CheckedScan(stored, previous.summary.scan, books, [], not_searched)
+        return publish(again, scan, previous.summary, still_ours)
 
 
 def check(books: Books, stored: DataFrame, settings: Settings) -> None:
@@ -157,19 +158,26 @@ def check(books: Books, stored: DataFrame, settings: Settings) -> None:
         raise rejects_error(books, settings.reject_limit, [row.asDict() for row in rejects.collect()])
 
 
-def publish(this: Run, checked: CheckedScan, still_ours: Callable[[], None]) -> Result:
+def publish(this: Run, checked: CheckedScan, standing: Summary | None, still_ours: Callable[[], None]) -> Result:
     """Replaces the interval's results with those of a stored scan. The summary is removed first, and written last.
+
+    Args:
+        this: the run.
+        checked: the stored scan that is counted.
+        standing: the summary of the results that are replaced, if any.
+        still_ours: checks that the run still has the turn to publish.
 
     Raises:
         TurnLost: the run stood still, and another one may have published meanwhile.
     """
     output = this.output
     fence = partial(fenced, output, still_ours)
-    replaced = fence(output.withdraw_summary)
+    fence(output.withdraw_summary)
     tags, ports = publish_tables(output, checked, this.lookup, fence)
     run = {"run_id": this.run_id, "started": _text(this.started), "finished": _text(datetime.now(UTC))}
     summary = summarise(checked, this.lookup, this.settings, tags.untagged) | run
     published = fence(partial(output.publish_summary, summary))
+    replaced = standing.scan if standing else None
     remove_scans(output.scans, checked.name, replaced, before=f"{this.started - _ORPHANED:%Y%m%dT%H%M%SZ}")
     return Result(published, (tags, ports))
 

@@ -186,14 +186,8 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
     for name, value in (("layout", layout), ("interval", interval)):
         if value is not None:
             _texts(name, [value], "a text")
-    filters = [
-        values
-        if isinstance(values, str) and values.strip()
-        else _texts(name, values, "a text")
-        if values not in ((), [])
-        else ()
-        for name, values in (("accounts", accounts), ("regions", regions), ("flow_log_ids", flow_log_ids))
-    ]
+    given_filters = (("accounts", accounts), ("regions", regions), ("flow_log_ids", flow_log_ids))
+    filters = [_filter(name, values) for name, values in given_filters]
     given = parse_layout(layout) if layout else None
     skip = on_bad_file == "skip"
     selection = select(interval, *filters)
@@ -203,6 +197,14 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
     if found.not_searched:
         log.warning("%s", not_searched_warning(found.not_searched))
     return _files_frame(spark, found, given).mapInArrow(task, from_arrow_schema(arrow_schema(names)))
+
+
+def _filter(name: str, values: Any) -> Sequence[str]:
+    """The texts of a filter. An empty list takes all; `select` refuses a single text, and says how to write it."""
+    if values in ((), []) or (isinstance(values, str) and values.strip()):
+        chosen: Sequence[str] = values
+        return chosen
+    return _texts(name, values, "a text")
 
 
 def _texts(name: str, values: Any, expected: str) -> list[str]:
