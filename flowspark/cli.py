@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import logging
 import os
 import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import flowspark
 from flowspark.errors import FlowsparkError, UsageError, cause, did_you_mean, missing_on_worker, printable
-from flowspark.settings import LOG_LEVELS, NAMES, Settings, load_settings
+from flowspark.progress import CLEAR
+from flowspark.settings import LOG_FORMATS, LOG_LEVELS, NAMES, Settings, load_settings
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +42,14 @@ class _Formatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
         record.message = printable(record.message)
-        return super().formatMessage(record)
+        return (CLEAR if sys.stderr.isatty() else "") + super().formatMessage(record)
+
+
+class _JsonFormatter(logging.Formatter):
+    """Shows one log record as one line of JSON: time, level and message, and for a phase its name, seconds and counts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _json_line(record.created, record.levelname, record.getMessage(), getattr(record, "fields", {}))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
         flags.add_argument(f"--{name}", action="store_true", default=None, help=text)
     flags.add_argument("--config", metavar="FILE.toml", help="the same names with underscores; flags win over it")
     flags.add_argument("--log-level", metavar="|".join(LOG_LEVELS), help="default INFO")
+    flags.add_argument("--log-format", metavar="|".join(LOG_FORMATS), help="json: one object a log line; default text")
     flags.add_argument("--version", action="version", version=f"flowspark {flowspark.__version__}")
     return flags
 
@@ -87,23 +99,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageError("--config is empty; give the path of a TOML file, or leave the flag out")
         settings = load_settings({name: given[name] for name in NAMES}, given["config"])
     except FlowsparkError as error:
-        return _fail(error)
+        return _fail(str(error), error.exit_code, given["log_format"])
     debug = settings.log_level == "DEBUG"
-    _configure_logging(settings.log_level)
+    _configure_logging(settings)
     try:
         _run(settings, debug=debug)
-    except FlowsparkError as error:
-        if debug:
-            _trace()
-        return _fail(error)
     except KeyboardInterrupt:
-        print("interrupted; the run publishes no summary", file=sys.stderr)
-        return _OTHER_ERROR
-    except Exception as error:  # whatever else goes wrong: one message, and the trace with DEBUG
+        return _fail("interrupted; the run publishes no summary", _OTHER_ERROR, settings.log_format)
+    except Exception as error:  # whatever goes wrong: one message, and the trace with DEBUG
         if debug:
             _trace()
-        print(f"error: {printable(_short(error))}", file=sys.stderr)
-        return _OTHER_ERROR
+        if isinstance(error, FlowsparkError):
+            return _fail(str(error), error.exit_code, settings.log_format)
+        return _fail(_short(error), _OTHER_ERROR, settings.log_format)
     return 0
 
 
@@ -122,19 +130,20 @@ def _run(settings: Settings, *, debug: bool) -> None:
     with session.spark_session(debug=debug) as spark, _interrupts():
         from flowspark import pipeline, report  # not at the top: Java starts first
 
-        result = pipeline.run(spark, settings)
+        result = pipeline.run(spark, settings, progress=sys.stderr.isatty())
         for warning in report.warnings(result.summary):
             log.warning("%s", warning)
         _show(report.tables(result), report.json_line(result.summary))  # Spark takes a second to stop
 
 
-def _configure_logging(level: str) -> None:
+def _configure_logging(settings: Settings) -> None:
     """Sends log lines to stderr. Those of Spark's and Py4J's own Python code are shown only with DEBUG."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
-    if level != "DEBUG":
+    text = _Formatter("%(asctime)s %(levelname)s %(message)s")
+    handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else text)
+    if settings.log_level != "DEBUG":
         handler.addFilter(logging.Filter("flowspark"))
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
     logging.getLogger("py4j").setLevel(logging.WARNING)  # at DEBUG it shows every call
 
 
@@ -183,10 +192,19 @@ def _show(*texts: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(error: FlowsparkError) -> int:
-    message = printable(str(error), keep="\n")
-    print(f"error: {message}", file=sys.stderr)
-    return error.exit_code
+def _fail(message: str, exit_code: int, log_format: str | None) -> int:
+    """Says on stderr why the run has failed, and returns its exit code."""
+    if log_format == "json":
+        print(_json_line(time.time(), "ERROR", message, {"exit_code": exit_code}), file=sys.stderr)
+    else:
+        print(f"error: {printable(message, keep=chr(10))}", file=sys.stderr)
+    return exit_code
+
+
+def _json_line(seconds: float, level: str, message: str, fields: dict[str, Any]) -> str:
+    """A log line as JSON. The time is given in seconds since 1970, and shown in UTC."""
+    moment = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"time": moment, "level": level, "message": message} | fields)
 
 
 def _short(error: Any) -> str:

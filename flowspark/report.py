@@ -13,7 +13,7 @@ from flowspark.missing import MOST_ENTRIES, not_searched_warning
 
 if TYPE_CHECKING:
     from flowspark.outputs import Top
-    from flowspark.pipeline import Result
+    from flowspark.publishing import Result
 
 _BAD_FILES_SHOWN = 20
 

@@ -18,6 +18,7 @@ from flowspark.locations import check_location
 from flowspark.lookup import ON_CONFLICT
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_FORMATS = ("text", "json")
 DEFAULT_REJECT_RATIO = Decimal("0.01")
 _CHOICES = {
     "output_format": ("csv", "parquet"),
@@ -25,6 +26,7 @@ _CHOICES = {
     "on_bad_file": ("fail", "skip"),
     "on_conflict": ON_CONFLICT,
     "log_level": LOG_LEVELS,
+    "log_format": LOG_FORMATS,
 }
 _WHAT_TO_GIVE = {
     "input": "a log file or a folder",
@@ -66,6 +68,7 @@ class Settings:
     retag: bool = False
     replace: bool = False
     log_level: str = "INFO"
+    log_format: str = "text"
 
     def __post_init__(self) -> None:
         for name in NAMES:

@@ -13,6 +13,7 @@ from flowspark.errors import FlowsparkError
 from flowspark.files import normal
 from flowspark.lookup import Lookup
 from flowspark.missing import MOST_ENTRIES, shortened
+from flowspark.phases import PHASE_TYPE
 from flowspark.protocols import protocol_label
 from flowspark.settings import SETTINGS_TYPE, Settings, settings_from_text
 from flowspark.stored_scan import CheckedScan
@@ -26,7 +27,7 @@ SUMMARY_SCHEMA = (
     f"conflicts: array<struct<{_CONFLICT}>>>, books struct<{_COUNTS}>, reject_reasons struct<{_REASONS}>, "
     "tagged bigint, untagged bigint, flows_without_ports bigint, bad_files array<struct<path: string, error: string>>, "
     "layouts array<struct<layout: string, files: bigint>>, unknown_fields array<string>, "
-    "late_files array<string>, not_searched array<string>, "
+    f"late_files array<string>, not_searched array<string>, phases array<{PHASE_TYPE}>, "
     f"settings {SETTINGS_TYPE}, scan string"
 )
 
@@ -84,7 +85,7 @@ def parse_summary(text: str, label: str) -> Summary:
 
 
 def summarise(checked: CheckedScan, lookup: Lookup, settings: Settings, untagged: int) -> dict[str, Any]:
-    """The summary of a run, without its id and times.
+    """The summary of a run, without its id, times and phases.
 
     Args:
         checked: the stored scan that was counted.

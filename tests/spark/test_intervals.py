@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import flowspark
-from flowspark import pipeline, turns
+from flowspark import pipeline, publishing, turns
 from flowspark.errors import FlowsparkError, InputError, UsageError
 from flowspark.settings import Settings
 from flowspark.turns import TurnLost
@@ -128,7 +128,7 @@ def test_a_file_without_a_time_is_an_error_under_an_interval(spark, tmp_path, re
 
 @pytest.mark.parametrize("reader", ["direct", "spark"])
 def test_skip_unchanged_does_nothing_until_something_changes(spark, tmp_path, reader):
-    def again(**changes) -> pipeline.Result:
+    def again(**changes) -> publishing.Result:
         return pipeline.run(spark, asked(tmp_path, reader=reader, interval="2026-11-22", skip_unchanged=True, **changes))
 
     first = write(tmp_path / "logs" / key(MORNING), log(flow(443)))
@@ -194,7 +194,7 @@ def test_a_run_that_dies_while_it_publishes_leaves_no_summary_behind(spark, tmp_
         raise RuntimeError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "files_of", die)
+        patch.setattr(publishing, "files_of", die)
         with pytest.raises(RuntimeError):
             pipeline.run(spark, settings)
     assert not (tmp_path / "out" / "summary" / "interval=2026-11-22").exists()  # the results are not complete

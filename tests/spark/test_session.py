@@ -294,7 +294,7 @@ def test_a_run_that_is_told_to_end_says_so_and_publishes_nothing(tmp_path, name)
         os.kill(run.pid, getattr(signal, name))
         stdout, stderr = run.communicate(timeout=60)
     assert (run.returncode, stdout) == (1, "")
-    assert messages(stderr) == ["interrupted; the run publishes no summary"]
+    assert messages(stderr) == ["error: interrupted; the run publishes no summary"]
     assert not (tmp_path / "out" / "summary").exists()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flowspark import pipeline, turns
+from flowspark import pipeline, publishing, turns
 from flowspark.errors import CheckError, FlowsparkError, InputError, UsageError
 from flowspark.settings import Settings
 from flowspark.turns import TurnLost
@@ -122,7 +122,7 @@ def test_a_config_file_with_another_selection_is_refused_when_a_stored_scan_is_t
 
 def test_an_output_is_tagged_again_under_any_of_its_names_and_after_it_was_moved(spark, tmp_path, monkeypatch):
     """A scan that is old enough to be removed, were it not the current one."""
-    monkeypatch.setattr(pipeline, "_ORPHANED", timedelta(0))
+    monkeypatch.setattr(publishing, "_ORPHANED", timedelta(0))
     scan = pipeline.run(spark, asked(tmp_path)).summary["scan"]
     assert scan.startswith(f"_scan/interval={DAY}/run=")
     (tmp_path / "link").symlink_to("out")
@@ -136,7 +136,7 @@ def test_an_output_is_tagged_again_under_any_of_its_names_and_after_it_was_moved
 
 
 def test_s3_and_s3a_are_two_names_of_one_output(spark, bucket, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "_ORPHANED", timedelta(0))
+    monkeypatch.setattr(publishing, "_ORPHANED", timedelta(0))
     scan = pipeline.run(spark, asked(tmp_path, output=bucket.uri("out"))).summary["scan"]
     time.sleep(1.1)
     assert pipeline.run(spark, retag(tmp_path, output=bucket.uri("out", "s3a"))).summary["scan"] == scan
@@ -203,7 +203,7 @@ def test_two_selections_at_the_same_time_end_with_one_of_them_and_a_refusal(_spa
     for thread in threads:
         thread.join()
     assert sorted(type(end).__name__ for end in ends.values()) == ["Result", "UsageError"]
-    (account,) = [account for account, end in ends.items() if isinstance(end, pipeline.Result)]
+    (account,) = [account for account, end in ends.items() if isinstance(end, publishing.Result)]
     assert published_summary(tmp_path / "out", DAY)["settings"]["account"] == [account]
     assert tags(tmp_path) == ({"web": 2} if account.endswith("1") else {"ssh": 2})
 
@@ -220,7 +220,7 @@ def dies_while_it_publishes(spark, settings: Settings, monkeypatch) -> None:
         raise Died
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "files_of", die)
+        patch.setattr(publishing, "files_of", die)
         with pytest.raises(Died):
             pipeline.run(spark, settings)
 
@@ -262,7 +262,7 @@ def test_a_fence_hides_no_other_error(spark, tmp_path):
         raise Died("the disk is full")
 
     with pytest.raises(Died):
-        pipeline.fenced(output, lambda: None, fail)
+        publishing.fenced(output, lambda: None, fail)
 
 
 # A turn that was lost
@@ -290,7 +290,7 @@ def test_a_run_that_stands_still_while_it_publishes_mixes_nothing_with_the_run_t
         except BaseException as error:
             ends.append(error)
 
-    monkeypatch.setattr(pipeline, "files_of", stand_still)
+    monkeypatch.setattr(publishing, "files_of", stand_still)
     thread = threading.Thread(target=first)
     thread.start()
     assert stands.wait(120)
@@ -319,7 +319,7 @@ def test_a_run_that_stands_still_in_the_middle_of_a_write_takes_the_summary_back
             raise TurnLost("lost")
 
     with pytest.raises(TurnLost):
-        pipeline.fenced(output, still_ours, lambda: "written")
+        publishing.fenced(output, still_ours, lambda: "written")
     assert not summary_folder(tmp_path).exists()
     assert (claim.parent / "revoked=other").exists()
 

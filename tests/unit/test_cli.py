@@ -15,7 +15,7 @@ import pytest
 
 import flowspark
 from flowspark import cli, report
-from flowspark.errors import InputError, cause, printable
+from flowspark.errors import cause, printable
 from tests.logs import write
 
 ROOT = Path(__file__).parent.parent.parent
@@ -76,8 +76,13 @@ def test_the_last_line_is_json_without_control_characters_and_with_the_same_valu
 
 
 def test_a_message_keeps_its_own_lines_and_shows_escapes(capsys):
-    assert cli._fail(InputError("2 files:\n  a\x1b.log\n  b\r.log")) == 3
+    message = "2 files:\n  a\x1b.log\n  b\r.log"
+    assert cli._fail(message, 3, "text") == 3
     assert capsys.readouterr().err == "error: 2 files:\n  a\\x1b.log\n  b\\r.log\n"
+    assert cli._fail(message, 3, "json") == 3
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1, "a collector of logs takes each line for one object"
+    assert json.loads(said).items() >= {"level": "ERROR", "message": message, "exit_code": 3}.items()
 
 
 def test_a_log_record_is_one_line():

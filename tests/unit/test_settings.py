@@ -59,6 +59,7 @@ def test_what_is_not_given_has_the_documented_defaults():
         retag=False,
         replace=False,
         log_level="INFO",
+        log_format="text",
     )
 
 
@@ -82,6 +83,7 @@ OTHERS = [
     ("retag", "false", False, False, False),
     ("replace", "true", True, False, False),
     ("log_level", "'DEBUG'", "DEBUG", "ERROR", "ERROR"),
+    ("log_format", "'json'", "json", "text", "text"),
 ]
 
 
@@ -253,6 +255,7 @@ EMPTY = {
     "region": "a region, or leave it out to take all regions",
     "flow_log_id": "a flow log id, or leave it out to take all flow logs",
     "log_level": "one of DEBUG, INFO, WARNING, ERROR",
+    "log_format": "one of text, json",
 }
 
 

@@ -1,0 +1,94 @@
+"""The progress of a long phase, on one line of a terminal: tasks done, and about how long the others will take."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+CLEAR = "\r\x1b[K"
+"""Goes to the start of a terminal's line and empties it. A log line on a terminal begins with this."""
+
+_LONG = 3.0  # seconds after which a phase is long
+_INTERVAL = 0.5  # seconds between two looks
+
+Tasks = tuple[int, int]
+"""How many tasks are done, and how many there are."""
+
+
+@contextmanager
+def shown_progress(spark: SparkSession, name: str, group: str, *, enabled: bool) -> Iterator[None]:
+    """Shows how far the Spark jobs of a job group are, while a block runs. A block that is not long shows nothing.
+
+    Args:
+        spark: the session.
+        name: what the line begins with.
+        group: the job group.
+        enabled: whether to show anything: stderr is a terminal.
+    """
+    tasks = _task_counter(spark, group) if enabled else None
+    if tasks is None:
+        yield
+        return
+    ended = threading.Event()
+    thread = threading.Thread(target=_show, args=(name, tasks, ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def progress_line(name: str, tasks: Tasks, seconds: float) -> str:
+    """What is shown after some seconds. Without a finished task there is no estimate.
+
+    >>> progress_line("scan", (0, 8), 5)
+    'scan: 0 of 8 tasks, 5 s'
+    >>> progress_line("scan", (16, 64), 60)
+    'scan: 16 of 64 tasks, 60 s, about 3 min left'
+    """
+    done, total = tasks
+    text = f"{name}: {done:,} of {total:,} tasks, {seconds:.0f} s"
+    if not 0 < done < total:
+        return text
+    left = seconds / done * (total - done)
+    return f"{text}, about {f'{left / 60:.0f} min' if left >= 90 else f'{left:.0f} s'} left"
+
+
+def _show(name: str, tasks: Callable[[], Tasks], ended: threading.Event) -> None:
+    start = time.monotonic()
+    shown = False
+    while not ended.wait(_INTERVAL if shown else _LONG):
+        with suppress(Exception):  # Spark may be stopping; a line of progress is never worth a failed run
+            counted = tasks()
+            if counted[1]:
+                _print(progress_line(name, counted, time.monotonic() - start))
+                shown = True
+    if shown:
+        _print("")
+
+
+def _print(text: str) -> None:
+    print(f"{CLEAR}{text}", end="", file=sys.stderr, flush=True)
+
+
+def _task_counter(spark: SparkSession, group: str) -> Callable[[], Tasks] | None:
+    """A function that counts the tasks of a job group; None on Spark Connect, which has no such groups."""
+    if not hasattr(spark, "sparkContext"):
+        return None
+    tracker = spark.sparkContext.statusTracker()
+
+    def count() -> Tasks:
+        jobs = (tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group))
+        stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
+        known = [stage for stage in stages if stage]
+        return sum(stage.numCompletedTasks for stage in known), sum(stage.numTasks for stage in known)
+
+    return count
