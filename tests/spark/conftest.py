@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
@@ -26,6 +27,15 @@ CONFS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # a short life: no second compiler
 }
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the tests that need no older Spark (marked `newest`)."""
+    if pyspark.__version__.startswith("4."):
+        return
+    left_out = [item for item in items if item.get_closest_marker("newest")]
+    items[:] = [item for item in items if not item.get_closest_marker("newest")]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,7 @@ def test_the_sample_counts_as_ten_lines_of_python_count_it(tmp_path, launcher):
     assert "Stage" not in run.stderr  # no progress bar where nobody watches
 
 
+@pytest.mark.newest
 def test_what_a_person_sees(tmp_path):
     content = log(*[flow(443)] * 1500, *(flow(port, 17) for port in range(1000, 1030)), SKIPDATA, header=None)
     run = start(*job(tmp_path, content))
@@ -89,6 +90,7 @@ def test_what_a_person_sees(tmp_path):
     assert "1 file(s), 1,531 lines = 0 header + 0 blank + 1,530 flows + 0 nodata + 1 skipdata + 0 rejected" in run.stdout
 
 
+@pytest.mark.newest
 def test_a_terminal_that_cannot_show_it_or_hangs_up_is_no_failure(tmp_path):
     arguments = job(tmp_path, log(*(flow(port) for port in range(50))))
     run = start(*arguments, PYTHONIOENCODING="latin-1")
@@ -146,6 +148,7 @@ def test_a_worker_without_pyarrow_is_told(tmp_path):
     assert "\tat " not in run.stderr
 
 
+@pytest.mark.newest
 def test_settings_come_from_a_file_and_flags_win(tmp_path):
     arguments = job(tmp_path, log(flow(), "x", header=None))
     write(tmp_path / "run.toml", b'output_format = "parquet"\nmax_reject_ratio = 0.5\nlog_level = "error"\n')
@@ -155,6 +158,7 @@ def test_settings_come_from_a_file_and_flags_win(tmp_path):
     assert (settings["output_format"], settings["max_reject_ratio"], settings["log_level"]) == ("csv", "0.5", "ERROR")
 
 
+@pytest.mark.newest
 def test_version_and_help_need_no_spark(tmp_path):
     for flag, text in (("--version", "flowspark 0."), ("--help", "--max-reject-ratio")):
         run = start(flag, cwd=tmp_path)
@@ -162,6 +166,7 @@ def test_version_and_help_need_no_spark(tmp_path):
         assert text in run.stdout
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("reason", ["no archive at all", "for another Java", "folder of configuration"])
 def test_an_archive_of_javas_classes_that_does_not_fit_is_passed_over_in_silence(tmp_path, reason):
     """The summary is the last line of stdout, whatever Java thinks of the archive."""
@@ -178,6 +183,7 @@ def test_an_archive_of_javas_classes_that_does_not_fit_is_passed_over_in_silence
     assert json.loads(last)["tagged"] == 1
 
 
+@pytest.mark.newest
 def test_texts_from_outside_cannot_steer_the_terminal(tmp_path):
     name, tag = "a\x1b[2J\r\u202e.log", "we\x1b[31mb\u009b"
     arguments = job(tmp_path)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pyspark
 import pytest
 
 from tests.logs import NODATA, flow, log, write
@@ -43,7 +42,7 @@ spark.stop()
 """
 
 
-@pytest.mark.skipif(pyspark.__version__ < "4", reason="local Connect sessions came with Spark 4")
+@pytest.mark.newest  # local Connect sessions came with Spark 4
 def test_the_library_and_the_job_work_on_spark_connect(tmp_path):
     write(tmp_path / "logs" / "a.log", log(flow(443), flow(443), NODATA, "bad"), compress=True)
     write(tmp_path / "logs" / "b.log", log("53 17 OK x", header="dstport protocol log-status new-field"))

@@ -21,6 +21,8 @@ from tests.logs import NODATA, flow, log, write
 from tests.spark.job import LOOKUP, published_summary, read_csv, read_part
 from tests.unit.test_keys import LAYOUTS, key
 
+pytestmark = pytest.mark.newest
+
 TABLES = ("tag_counts", "port_protocol_counts", "rejects", "files")
 MORNING = datetime(2026, 11, 22, 5, 15, tzinfo=UTC)
 

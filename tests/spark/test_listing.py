@@ -18,6 +18,8 @@ from tests.logs import flow, log, write
 from tests.spark.job import LOOKUP, read_csv, run_job
 from tests.unit.test_keys import LAYOUTS, key
 
+pytestmark = pytest.mark.newest
+
 READERS = ["direct", "spark"]
 MORNING = datetime(2026, 11, 22, 5, 15, tzinfo=UTC)
 DAY = Selection(parse_interval("2026-11-22"))

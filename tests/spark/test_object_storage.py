@@ -123,6 +123,7 @@ def test_an_interval_run_again_tagged_again_and_left_alone(spark, bucket, reader
     assert bucket.uploads() == []
 
 
+@pytest.mark.newest
 def test_a_piece_of_an_object_takes_a_head_and_a_get_of_its_own_bytes(bucket, proxy):
     bucket.put("a.log", bytes(range(256)) * 40)
     proxy.clear()
@@ -134,6 +135,7 @@ def test_a_piece_of_an_object_takes_a_head_and_a_get_of_its_own_bytes(bucket, pr
         assert len(stream.read()) == 240
 
 
+@pytest.mark.newest
 def test_an_object_in_pieces_comes_to_what_the_whole_does(bucket):
     content = log(*[flow(443), "bad", flow(53, 17)] * 20, "protocol dstport log-status", "6 22 OK", "x y")
     bucket.put("a.log", content)
@@ -153,6 +155,7 @@ def test_a_listing_of_more_than_a_page_is_complete(spark, bucket):
     assert pipeline.find_files(spark, [bucket.uri("logs")], "spark").files == direct
 
 
+@pytest.mark.newest
 def test_below_awslogs_the_listing_asks_for_the_folders_of_the_interval_alone(spark, bucket, proxy):
     accounts, regions = [f"{n:012}" for n in range(3)], ["eu-west-1", "us-east-1"]
     for account in accounts:
@@ -336,7 +339,7 @@ def test_the_examples_of_the_readme(spark, bucket):
     assert counts == [two, three, three, {"Back": "3", "Front": "3"}, three, three]
 
 
-@pytest.mark.skipif(pyspark.__version__ < "4", reason="half a minute, and the example names the newest Spark's jars")
+@pytest.mark.newest  # half a minute, and the example names the newest Spark's jars
 def test_the_first_example_through_spark_submit(bucket, proxy):
     """The command itself: jars and settings as the README has them, and no key in anything that it says."""
     for account in ("123456789010", "123456789011", "123456789012"):

@@ -14,6 +14,8 @@ from flowspark.phases import Phases
 from tests.logs import flow, log
 from tests.spark.job import run_job
 
+pytestmark = pytest.mark.newest
+
 LOGS = {"a.log": log(flow(443), flow(53, 17), "bad"), "b.log": log(flow(443))}
 SIZE = sum(map(len, LOGS.values()))
 NO_COUNTS = dict.fromkeys(("files", "bytes", "lines", "rows"))

@@ -113,6 +113,7 @@ def test_what_a_person_has_set_stays_in_local_mode_too(tmp_path):
     assert "PYSPARK_PYTHON" not in seen["changed"]
 
 
+@pytest.mark.newest
 def test_a_log4j_file_of_a_persons_own_stays_in_force(tmp_path):
     folder = defaults(tmp_path, "")
     text = "rootLogger.level = info\nrootLogger.appenderRef.a.ref = a\nappender.a.type = Console\nappender.a.name = a\n"
@@ -164,7 +165,7 @@ def test_a_zip_of_the_package_is_all_that_a_cluster_needs(tmp_path):
     assert " INFO DAGScheduler: " in run.stderr
 
 
-@pytest.mark.skipif(pyspark.__version__ < "4", reason="local Connect sessions came with Spark 4")
+@pytest.mark.newest  # local Connect sessions came with Spark 4
 def test_on_spark_connect_nothing_is_set(tmp_path):
     script = """
 from flowspark.session import spark_session
@@ -240,6 +241,7 @@ def test_a_java_that_is_killed_in_mid_run_is_one_message(tmp_path):
         assert hint in message
 
 
+@pytest.mark.newest
 def test_a_java_that_is_killed_before_spark_is_ready_is_one_message(tmp_path):
     with blocked_run(tmp_path) as run:
         os.kill(java_of(run), signal.SIGKILL)
@@ -249,6 +251,7 @@ def test_a_java_that_is_killed_before_spark_is_ready_is_one_message(tmp_path):
     assert message.startswith("error: Java, which runs Spark, could not be started, or was killed before Spark was ready.")
 
 
+@pytest.mark.newest
 def test_a_java_that_is_killed_after_the_results_hides_nothing(tmp_path):
     """The job's own end, but for a Java that dies before Spark is stopped."""
     script = """
@@ -298,6 +301,7 @@ def test_a_run_that_is_told_to_end_says_so_and_publishes_nothing(tmp_path, name)
     assert not (tmp_path / "out" / "summary").exists()
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("name", ["isal", "numpy", "pandas", "pyarrow"])
 def test_a_package_that_the_driver_lacks_is_one_sentence_before_any_log_is_read(tmp_path, name):
     script = f"""

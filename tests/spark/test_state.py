@@ -35,7 +35,7 @@ def retag(folder: Path, **changes) -> Settings:
     return asked(folder, **({"input": (), "retag": True, "max_reject_ratio": None} | changes))
 
 
-pytestmark = pytest.mark.usefixtures("logs")
+pytestmark = [pytest.mark.usefixtures("logs"), pytest.mark.newest]
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tests import reference
 from tests.spark.job import run_job
 from tests.strategies import contents
 
+pytestmark = pytest.mark.newest
+
 LOOKUP = {(443, 6): ["web"], (443, 17): ["web", "quic"], (53, 17): ["dns"], (0, 1): ["ping"], (80, 6): ["clear"]}
 FOLDERS = st.sampled_from(["", "a/", "a/b c/", "day=01/", "ü+%/"])
 
