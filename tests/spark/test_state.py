@@ -275,7 +275,7 @@ def test_a_run_that_stands_still_while_it_publishes_mixes_nothing_with_the_run_t
     for name, seconds in (("_BEAT", 600.0), ("_STALLED", 600.0), ("_LEASE", 1.0)):  # no claim is renewed
         monkeypatch.setattr(turns, name, seconds)
     stands, goes_on = threading.Event(), threading.Event()
-    files_of = pipeline.files_of
+    files_of = publishing.files_of
     ends: list[object] = []
 
     def stand_still(*arguments):
