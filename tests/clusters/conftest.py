@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,13 @@ TABLES = ("tag_counts", "port_protocol_counts", "rejects", "files")
 @pytest.fixture(scope="session")
 def package(tmp_path_factory) -> Path:
     """The zip for `--py-files`."""
-    path = tmp_path_factory.mktemp("package") / "flowspark.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted((ROOT / "flowspark").rglob("*")):
-            if file.suffix in (".py", ".csv"):
-                archive.write(file, file.relative_to(ROOT))
-    return path
+    return packaged(tmp_path_factory.mktemp("package"), "zip")
+
+
+@pytest.fixture(scope="session")
+def environment_archive(tmp_path_factory) -> Path:
+    """The environment for `--archives`: Python, flowspark and all that it needs but pyspark."""
+    return packaged(tmp_path_factory.mktemp("environment"), "environment")
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +49,12 @@ def tables(bucket: Bucket, output: str) -> dict[str, bytes]:
     keys = {name: [k for k in bucket.keys(f"{output}/{name}/interval=all/") if "/part-" in k] for name in TABLES}
     assert [len(parts) for parts in keys.values()] == [1] * len(TABLES), keys
     return {name: bucket.get(parts[0]) for name, parts in keys.items()}
+
+
+def packaged(folder: Path, *arguments: str) -> Path:
+    """The package that scripts/package builds into a folder."""
+    command = [ROOT / "scripts" / "package", *arguments, "--to", folder]
+    return Path(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1])
 
 
 def submit(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
