@@ -103,10 +103,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def cause(error: BaseException) -> str:
     """The innermost reason of an error from inside Spark, in one line, without the traces around it."""
     text = str(error)
+    server = re.findall(r'^\s*details = "(.+)"$', text, re.MULTILINE)  # gRPC, which Spark Connect uses
     python = re.findall(r"^(\w[\w.]*(?:Error|Exception|Exit|Interrupt)\b: .*)$", text, re.MULTILINE)
     program = re.findall(r'Cannot run program "[^"]+".*', text)  # PYSPARK_PYTHON
     java = re.findall(r"Caused by: (.*)", text) or re.findall(r"^: ([\w.$]+(?:Exception|Error)\b.*)$", text, re.MULTILINE)
-    said: list[str] = program or java or python or [text.strip().split("\n")[0] or type(error).__name__]
+    said: list[str] = server or program or java or python or [text.strip().split("\n")[0] or type(error).__name__]
     hint = ""
     if _NO_S3.search(text):
         hint = "; Spark has no support for S3 here: give it the jars of scripts/jars and conf/spark-s3.conf"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial, reduce
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 from flowspark.binary import FAULTS, MISSING, empty_files, load, telling_listing, why_unread
+from flowspark.connect import temporary_setting
 from flowspark.copies import warn_of_copies
 from flowspark.errors import VANISHED, InputError
 from flowspark.files import (
@@ -216,13 +218,8 @@ def _load_all(
     if not places:
         return spark.createDataFrame([], _BINARY_SCHEMA), []
     name = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
-    before = spark.conf.get(name)
-    if is_local(root):
-        spark.conf.set(name, _LISTING_TASKS)
-    try:
+    with temporary_setting(spark, name, _LISTING_TASKS) if is_local(root) else nullcontext():
         loaded = load(spark, map(spark_path, places), ignored)
-    finally:
-        spark.conf.set(name, str(before))
     if loaded is None and is_direct(root):
         there = [place for place in places if storage_of(root).exists(place)]
         if len(there) < len(places):

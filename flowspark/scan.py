@@ -15,6 +15,7 @@ from pyspark.sql import types as T  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark.binary import MISSING
+from flowspark.connect import is_connect, ship_package
 from flowspark.decode.batches import METADATA, UNKNOWN_FIELDS, arrow_schema
 from flowspark.decode.split import (
     SCAN_SCHEMA,
@@ -49,6 +50,7 @@ def scan_files(spark: SparkSession, found: LogFiles, given: Layout | None) -> Da
 
 def _files_frame(spark: SparkSession, found: LogFiles, given: Layout | None) -> DataFrame:
     """The files as rows for the tasks: splits for the direct reader, else a row for each file, with its bytes."""
+    ship_package(spark)
     if found.binary is None:
         return splits_frame(spark, cut_files(spark, found.files, given))
     return found.binary.drop("uri")
@@ -119,7 +121,7 @@ def _dealt(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa.Sche
 
 def _cores(spark: SparkSession) -> int:
     """How many tasks run at a time. A Connect session does not tell it; 32 is a guess for a cluster of some size."""
-    return spark.sparkContext.defaultParallelism if hasattr(spark, "sparkContext") else 32
+    return 32 if is_connect(spark) else spark.sparkContext.defaultParallelism
 
 
 def flow_log_schema(version: int | None = None) -> T.StructType:

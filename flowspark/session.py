@@ -22,6 +22,7 @@ import pyspark
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from flowspark.connect import connect, disconnect, is_connect, wants_connect
 from flowspark.errors import MORE_MEMORY, FlowsparkError
 from flowspark.java import conf_dir, is_local, launch_settings, launches_local
 from flowspark.s3 import s3_endpoint
@@ -138,8 +139,8 @@ def _create(*, debug: bool) -> SparkSession:
     Raises:
         FlowsparkError: Java could not be started, or was killed meanwhile.
     """
-    if _is_connect(os.environ):
-        return SparkSession.builder.getOrCreate()
+    if wants_connect(os.environ):
+        return connect()
     try:
         conf = _start_java()
         spark = SparkSession.builder.config(map={**_defaults(conf)}).getOrCreate()
@@ -153,16 +154,6 @@ def _create(*, debug: bool) -> SparkSession:
             raise
         raise FlowsparkError(_NO_JAVA) from error
     return spark
-
-
-def _is_connect(environment: Mapping[str, str]) -> bool:
-    """Whether Spark is a server elsewhere (Spark Connect), which has its own settings."""
-    return bool(
-        environment.get("SPARK_REMOTE")
-        or environment.get("SPARK_CONNECT_MODE_ENABLED")
-        or environment.get("SPARK_API_MODE", "").lower() == "connect"
-        or find_spec("py4j") is None
-    )
 
 
 def _start_java() -> SparkConf:
@@ -224,7 +215,7 @@ def _has_log_settings(conf: SparkConf) -> bool:
 
 def _java_is_gone(spark: SparkSession) -> bool:
     """Whether Java has died, and so does not tell Spark's version. False on Spark Connect: its Java is elsewhere."""
-    if _is_connect(os.environ):
+    if is_connect(spark):
         return False
     try:
         _ = spark.version
@@ -235,6 +226,9 @@ def _java_is_gone(spark: SparkSession) -> bool:
 
 def _stop(spark: SparkSession) -> None:
     """Stops a session. If Java has died by now, it raises nothing: that would hide an earlier error, and all is done."""
+    if is_connect(spark):
+        disconnect(spark)
+        return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # pyspark warns of a dead Java

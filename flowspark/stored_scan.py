@@ -7,8 +7,6 @@ that fails takes nothing from the one before. The summary names the scan that th
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
@@ -16,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark.books import Books
+from flowspark.connect import temporary_setting
 from flowspark.decode.split import SCAN_SCHEMA
 from flowspark.errors import InputError, one_line
 from flowspark.files import is_direct, spark_path, written_path
@@ -49,7 +48,9 @@ def store_scan(scan: DataFrame, scans: str, run_id: str) -> str:
     Returns the folder's name.
     """
     name = f"run={run_id}"
-    with _one_record_a_batch(scan.sparkSession):
+    # One row in each batch: if rows are whole files, several would pile up in a worker's memory. Where this cannot be set,
+    # Spark bounds it: a task gets files of 128 MB in all (spark.sql.files.maxPartitionBytes), or one that is larger.
+    with temporary_setting(scan.sparkSession, "spark.sql.execution.arrow.maxRecordsPerBatch", "1"):
         scan.write.mode("append").parquet(written_path(f"{scans}/{name}"))
     return name
 
@@ -87,15 +88,3 @@ def remove_scans(scans: str, current: str, replaced: str | None, before: str) ->
                 storage.remove(f"{scans}/{name}")
     except (OSError, InputError) as error:
         log.warning("old scans below %s could not be removed: %s; let a lifecycle rule do it", scans, one_line(error))
-
-
-@contextmanager
-def _one_record_a_batch(spark: SparkSession) -> Iterator[None]:
-    """Makes Spark send one row in each batch: if its rows are whole files, several would pile up in a worker's memory."""
-    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
-    before = spark.conf.get(name)
-    spark.conf.set(name, "1")
-    try:
-        yield
-    finally:
-        spark.conf.set(name, str(before))
