@@ -27,7 +27,7 @@ from flowspark.errors import FlowsparkError, UsageError, cause
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 15.0  # seconds that a server may take for its first answer
+_PATIENCE = 12.0  # seconds that a server may take for its first answer
 _shipped: WeakSet[SparkSession] = WeakSet()
 
 
@@ -57,7 +57,6 @@ def connect() -> SparkSession:
         FlowsparkError: the server does not answer, or refuses.
         UsageError: SPARK_REMOTE is not the address of a server, or is missing.
     """
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # otherwise gRPC prints log lines of its own beside our one message
     remote = os.environ.get("SPARK_REMOTE")
     if not remote and find_spec("py4j") is None:
         raise UsageError(
