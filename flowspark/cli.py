@@ -115,9 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run() -> NoReturn:
-    """Runs the command as a console script: exits with its code."""
-    sys.exit(main())
+def run() -> None:
+    """Runs the command as a console script: exits with its code, unless it is 0, which Databricks takes for a failure."""
+    code = main()
+    if code:
+        sys.exit(code)
 
 
 def _run(settings: Settings, *, debug: bool) -> None:

@@ -84,6 +84,11 @@ def is_direct(uri: str) -> bool:
     return is_local(uri) or uri.startswith(("s3://", "s3a://"))
 
 
+def on_databricks() -> bool:
+    """Whether this process runs on Databricks, whose runtime sets this variable everywhere."""
+    return "DATABRICKS_RUNTIME_VERSION" in os.environ
+
+
 def local_path(uri: str) -> str:
     """The absolute path of a local path or `file:` URI.
 

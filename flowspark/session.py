@@ -24,6 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from flowspark.connect import connect, disconnect, is_connect, wants_connect
 from flowspark.errors import MORE_MEMORY, FlowsparkError
+from flowspark.files import on_databricks
 from flowspark.java import conf_dir, is_local, launch_settings, launches_local
 from flowspark.s3 import s3_endpoint
 
@@ -68,7 +69,7 @@ _NO_JAVA = (
 
 @contextmanager
 def spark_session(*, debug: bool) -> Iterator[SparkSession]:
-    """Yields a session. One that was there before (Databricks, a notebook) stays; one that is made here is stopped.
+    """Yields a session. One that was there before, and the one of Databricks, stays; one that is made here is stopped.
 
     Args:
         debug: leaves Spark's own log as it is, in local mode too.
@@ -78,7 +79,8 @@ def spark_session(*, debug: bool) -> Iterator[SparkSession]:
     """
     check_driver()
     active = SparkSession.getActiveSession()
-    spark = active or _create(debug=debug)
+    given = active or (SparkSession.builder.getOrCreate() if on_databricks() else None)
+    spark = given or _create(debug=debug)
     try:
         yield spark
     except Exception as error:
@@ -86,7 +88,7 @@ def spark_session(*, debug: bool) -> Iterator[SparkSession]:
             raise FlowsparkError(_JAVA_DIED) from error
         raise
     finally:
-        if active is None:
+        if given is None:
             _stop(spark)
 
 

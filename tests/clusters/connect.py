@@ -1,4 +1,4 @@
-"""A Spark Connect server of this machine, and a relay before it that refuses what serverless compute on Databricks refuses."""
+"""A Spark Connect server of this machine, and a relay before it that refuses what serverless compute of Databricks does."""
 
 from __future__ import annotations
 
@@ -83,15 +83,18 @@ class Relay(grpc.GenericRpcHandler):
     Attributes:
         server: the channel to the server.
         takes_files: whether a session may send files.
+        calls: the names of all requests.
         refused: the settings that were to be changed, and were not.
     """
 
     server: grpc.Channel
     takes_files: bool = True
+    calls: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
     def service(self, call: grpc.HandlerCallDetails) -> Any:
         name = call.method.rpartition("/")[2]
+        self.calls.append(name)
         metadata = [item for item in call.invocation_metadata if item.key in ("authorization", "x-databricks-session-id")]
 
         def forward(request: Any, context: grpc.ServicerContext) -> Any:

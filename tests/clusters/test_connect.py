@@ -154,3 +154,31 @@ def test_a_server_that_cannot_be_used_is_one_message_that_does_not_show_the_toke
 def test_an_address_that_is_none_is_wrong_usage(client, remote, message):
     found = client(remote, "-m", "flowspark", *LOCAL, "--output", "/nowhere")
     assert (found.returncode, message in found.stderr) == (2, True), found.stderr
+
+
+def test_the_job_runs_where_few_settings_can_be_set_and_only_spark_reaches_the_storage(
+    client, serverless, reference, sample
+):
+    # as on Databricks' serverless compute: neither the driver nor the Python workers have credentials or a network
+    stand_in, remote = serverless
+    output = sample.uri("out")
+    places = ("--input", sample.uri("logs"), "--lookup", sample.uri("lookup.csv"), "--output", output)
+    alone = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    alone["DATABRICKS_RUNTIME_VERSION"] = "17.3"
+    found = client(remote, RECIPE, "--due=2026-11-23", "--interval=scheduled", *places, **alone)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout.splitlines()[-1])["interval"] == "2026-11-22", "the last line of the run's output"
+    for name in ("tag_counts", "port_protocol_counts"):
+        (part,) = (key for key in sample.keys(f"out/{name}/interval=2026-11-22/") if "/part-" in key)
+        assert sample.get(part) == reference[name]
+    assert stand_in.refused, "a setting that cannot be set is done without"
+    assert "ReleaseSession" not in stand_in.calls, "a session of the platform stays"
+
+
+def test_where_the_server_takes_no_files_a_missing_package_is_one_message(client, serverless, tmp_path):
+    stand_in, remote = serverless
+    stand_in.takes_files = False
+    found = client(remote, "-m", "flowspark", *LOCAL, "--output", tmp_path)
+    assert found.returncode == 1, found.stderr
+    assert "flowspark is missing on a worker; " in found.stderr.splitlines()[-1]
+    assert not [*tmp_path.glob("summary/*")]
