@@ -78,10 +78,12 @@ def is_local(uri: str) -> bool:
 def is_direct(uri: str) -> bool:
     """Whether flowspark itself can open a path or URI: local ones, and S3, as `s3://` or `s3a://`.
 
+    On Databricks only Spark has the rights to S3, and the sandbox of the Python workers has no network.
+
     >>> is_direct("logs"), is_direct("s3a://bucket/logs"), is_direct("gs://bucket/logs")
     (True, True, False)
     """
-    return is_local(uri) or uri.startswith(("s3://", "s3a://"))
+    return is_local(uri) or (uri.startswith(("s3://", "s3a://")) and not on_databricks())
 
 
 def on_databricks() -> bool:
@@ -141,7 +143,9 @@ def resolve_reader(reader: str, inputs: Sequence[str]) -> str:
         raise UsageError(f"unknown reader '{reader}'{did_you_mean(reader, READERS)}; use one of {', '.join(READERS)}")
     closed = [uri for uri in inputs if not is_direct(uri)]
     if reader == "direct" and closed:
-        raise UsageError(f"the direct reader opens local paths and S3, and {closed[0]} is neither; use --reader spark")
+        raise UsageError(
+            f"the direct reader cannot open {closed[0]}: it opens local paths and, except on Databricks, S3; use --reader spark"
+        )
     return reader if reader != "auto" else "direct" if all(map(is_local, inputs)) else "spark"
 
 

@@ -172,6 +172,7 @@ def test_the_job_runs_where_few_settings_can_be_set_and_only_spark_reaches_the_s
         (part,) = (key for key in sample.keys(f"out/{name}/interval=2026-11-22/") if "/part-" in key)
         assert sample.get(part) == reference[name]
     assert stand_in.refused, "a setting that cannot be set is done without"
+    assert "cannot be listed" not in found.stderr, "flowspark itself does not try"
     assert "ReleaseSession" not in stand_in.calls, "a session of the platform stays"
 
 

@@ -551,9 +551,18 @@ def test_auto_is_direct_for_local_paths_and_spark_for_the_rest(reader, inputs, e
     assert resolve_reader(reader, inputs) == expected
 
 
+def test_on_databricks_s3_belongs_to_spark(monkeypatch):
+    assert resolve_reader("direct", ["s3://bucket/logs"]) == "direct"
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
+    assert not is_direct("s3://bucket/logs")
+    assert resolve_reader("auto", ["s3a://bucket/logs"]) == "spark"
+    with pytest.raises(UsageError, match="except on Databricks, S3; use --reader spark"):
+        resolve_reader("direct", ["s3://bucket/logs"])
+
+
 @pytest.mark.parametrize("inputs", [MIXED, ["dbfs:/logs", "hdfs://namenode/logs"][::-1]])
 def test_the_direct_reader_does_not_open_every_storage(inputs):
-    with pytest.raises(UsageError, match=r"and .*(hdfs|dbfs):/.* is neither; use --reader spark") as caught:
+    with pytest.raises(UsageError, match=r"cannot open .*(hdfs|dbfs):/.*; use --reader spark") as caught:
         resolve_reader("direct", inputs)
     assert caught.value.exit_code == 2
 
