@@ -109,7 +109,7 @@ def _s3_faults(uri: str) -> Iterator[str]:
     scheme, bucket, key = match["scheme"], match["bucket"], match["key"]
     if not bucket:
         yield f"names no bucket; write {scheme}://BUCKET/{key.lstrip('/')}"
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", bucket):
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", bucket) or "FILL_IN" in bucket:  # as in the recipes below conf/
         yield f"names a bucket, '{bucket}', that cannot exist; fill in its variable or template, or correct the name"
     if unopenable(uri.rstrip("/")):
         yield "has a folder whose name is empty, '.' or '..', which neither Spark nor pyarrow can open; correct the URI"

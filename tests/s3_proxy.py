@@ -8,6 +8,7 @@ In a test that reads:
     proxy.hide("logs/b.log")                                 # listed, but 404 when it is opened
     proxy.fail("GetObject", status=403, code="InvalidObjectState")  # archived
     proxy.delay(0.5, "ListObjects")
+    proxy.enforce(policy)                                    # 403 for what an IAM policy does not allow
     assert proxy.count("CopyObject") == 0
 """
 
@@ -17,13 +18,16 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+from tests.s3_policy import Need, allows, may_know, needs
 
 # What marks an operation: whether the request names a key, a parameter of the query (None: none of those in the list), and
 # the method. Copies are PUTs, told by a header.
@@ -89,19 +93,24 @@ class _Fault:
 
 
 class Proxy:
-    """The list of requests, and the faults to come; `url` is its endpoint, `upstream` the host and port of the server."""
+    """The list of requests, and the faults to come; `url` is its endpoint, `upstream` the host and port of the server.
+
+    `refused` is the list of what the policy that is enforced did not allow.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.upstream: tuple[str, int] | None = None
         self.requests: list[Request] = []
+        self.refused: list[Need] = []
+        self._policy: Mapping[str, Any] | None = None
         self._faults: list[_Fault] = []
         self._lock = threading.Lock()
 
     def clear(self) -> None:
-        """Forgets the requests and the faults."""
+        """Forgets the requests, the faults and the policy."""
         with self._lock:
-            self.requests, self._faults = [], []
+            self.requests, self._faults, self.refused, self._policy = [], [], [], None
 
     def count(self, *operations: str, under: str = "") -> int:
         """How many requests there were, of these operations (or all) for keys or prefixes that begin so."""
@@ -129,6 +138,18 @@ class Proxy:
     def hide(self, key: str) -> None:
         """404 for an object that listings go on to show."""
         self.fail("GetObject", "HeadObject", under=key, status=404)
+
+    def enforce(self, policy: Mapping[str, Any]) -> None:
+        """Refuses all that an IAM policy does not allow, as S3 does: with 403, or with an error for each key to delete."""
+        with self._lock:
+            self.refused, self._policy = [], policy
+
+    def refuse(self, wanted: Iterable[Need]) -> list[Need]:
+        """What is not allowed, of what a request needs."""
+        with self._lock:
+            denied = [need for need in wanted if self._policy is not None and not allows(self._policy, need)]
+            self.refused += denied
+            return denied
 
     def _add(self, fault: _Fault) -> None:
         with self._lock:
@@ -168,14 +189,18 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         request = self._request()
         fault = self.proxy.note(request)
-        if fault and fault.status:
-            code = fault.code or _CODES[fault.status]
-            text = f"<Error><Code>{code}</Code><Message>told so by the test</Message></Error>".encode()
-            self._answer(fault.status, {"Content-Type": "application/xml", "Content-Length": str(len(text))}, text)
+        denied = self.proxy.refuse(needs(request, body))
+        if denied and request.operation == "DeleteObjects":
+            self._refuse_keys(denied, body)
+            return
+        if denied or (fault and fault.status):
+            self._error(fault.status if fault and fault.status else 403, fault.code if fault else None)
             return
         time.sleep(fault.seconds if fault else 0)
         status, headers, answer = self._forward(body)
-        if fault and not fault.seconds:
+        if status == 404 and request.key and self.proxy.refuse([may_know(request.bucket)]):
+            self._error(403)
+        elif fault and not fault.seconds:
             self._answer(status, headers, answer[: len(answer) // 2])
             self._reset()
         else:
@@ -219,6 +244,18 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             headers |= {"Content-Length": str(len(answer))}
         return response.status, headers, answer
+
+    def _error(self, status: int, code: str | None = None) -> None:
+        text = f"<Error><Code>{code or _CODES[status]}</Code><Message>told so by the test</Message></Error>".encode()
+        self._answer(status, {"Content-Type": "application/xml", "Content-Length": str(len(text))}, text)
+
+    def _refuse_keys(self, denied: list[Need], body: bytes) -> None:
+        """The answer to a list of keys to delete, none of which may be deleted."""
+        assert len(denied) == body.count(b"<Key>"), "a list of which some keys may be deleted has not come up yet"
+        keys = [need.resource.partition("/")[2] for need in denied]
+        errors = [f"<Error><Key>{escape(key)}</Key><Code>AccessDenied</Code></Error>" for key in keys]
+        text = f"<DeleteResult>{''.join(errors)}</DeleteResult>".encode()
+        self._answer(200, {"Content-Type": "application/xml", "Content-Length": str(len(text))}, text)
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response_only(status)

@@ -222,6 +222,7 @@ def test_a_location_that_all_parts_understand_alike_is_taken(uri):
         ("s3a:////", "names no bucket; write s3a://BUCKET/"),
         ("s3://${BUCKET}/logs", "names a bucket, '${BUCKET}', that cannot exist; fill in its variable or template"),
         ("s3://{{ bucket }}/logs", "names a bucket, '{{ bucket }}', that cannot exist"),
+        ("s3://FILL_IN_BUCKET/logs", "names a bucket, 'FILL_IN_BUCKET', that cannot exist"),
         ("s3://user:word@bucket/logs", "names a bucket, 'user:word@bucket', that cannot exist"),
         ("s3://bucket//logs", "has a folder whose name is empty"),
         ("s3://bucket/a//b/", "has a folder whose name is empty"),
