@@ -144,7 +144,8 @@ def resolve_reader(reader: str, inputs: Sequence[str]) -> str:
     closed = [uri for uri in inputs if not is_direct(uri)]
     if reader == "direct" and closed:
         raise UsageError(
-            f"the direct reader cannot open {closed[0]}: it opens local paths and, except on Databricks, S3; use --reader spark"
+            f"the direct reader cannot open {closed[0]}: it opens local paths and, except on Databricks, S3; "
+            "use --reader spark"
         )
     return reader if reader != "auto" else "direct" if all(map(is_local, inputs)) else "spark"
 

@@ -151,7 +151,7 @@ def copy_interpreter(source: Path, home: Path, python: str) -> None:
 
 
 def install(packages: Path, python: str, machine: str, wheel: Path) -> None:
-    """Installs flowspark and what it needs into a folder, from wheels for any Python and architecture: none of them is run."""
+    """Installs flowspark and what it needs into a folder, from wheels for any Python and architecture; none is run."""
     platforms = [f"--platform={name}_{machine}" for name in _WHEEL_PLATFORMS]
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input", "install", "--no-compile"]
     pip += ["--no-deps", "--root-user-action=ignore", "--only-binary=:all:", "--implementation=cp", *platforms]
