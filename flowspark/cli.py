@@ -79,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
         ("skip-unchanged", "do nothing when files, lookup and settings are those of the interval's last run"),
         ("retag", "count the interval's stored scan again, with the lookup of today; needs no --input"),
         ("replace", "publish even if the output has the interval with other inputs or filters"),
+        ("shared-filesystem", "all machines of the cluster have the same files at local paths, such as an NFS mount"),
     ):
         flags.add_argument(f"--{name}", action="store_true", default=None, help=text)
     flags.add_argument("--config", metavar="FILE.toml", help="the same names with underscores; flags win over it")

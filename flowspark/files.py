@@ -75,6 +75,24 @@ def is_local(uri: str) -> bool:
     return uri.startswith("file:") or not _SCHEME.match(uri)
 
 
+def platform_uri(uri: str) -> str:
+    """The location that Spark takes for one that a person gives: on Databricks, `/Volumes/…` and `/dbfs/…` are `dbfs:/…`.
+
+    There, both are folders only to Python and to a shell. Spark needs the URI, and does not take `file:/Volumes/…`.
+    """
+    if not on_databricks() or not is_local(uri):
+        return uri
+    path = local_path(uri)
+    if path.startswith("/Volumes/"):
+        return f"dbfs:{path}"
+    return f"dbfs:{path.removeprefix('/dbfs')}" if path.startswith("/dbfs/") else uri
+
+
+def is_workspace(uri: str) -> bool:
+    """Whether a location is a workspace file of Databricks, which all machines can read, but only the driver can write."""
+    return on_databricks() and is_local(uri) and local_path(uri).startswith("/Workspace/")
+
+
 def is_direct(uri: str) -> bool:
     """Whether flowspark itself can open a path or URI: local ones, and S3, as `s3://` or `s3a://`.
 

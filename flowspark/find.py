@@ -22,6 +22,7 @@ from flowspark.files import (
     is_direct,
     is_local,
     normal,
+    platform_uri,
     reported_path,
     resolve_reader,
     spark_path,
@@ -93,6 +94,7 @@ def find_files(
         InputError: an input does not exist, cannot be listed, or has no log file for the run (unless `allow_empty`).
         UsageError: the reader is unknown or cannot open the inputs, or an input could mean another place.
     """
+    inputs = list(map(platform_uri, inputs))
     for uri in inputs:
         check_location("input", uri)
     direct = resolve_reader(reader, inputs) == "direct"

@@ -84,6 +84,8 @@ def _scheme_faults(uri: str) -> Iterator[str]:
         yield f"has a scheme in capitals; write {scheme.lower()}:{rest}"
     if scheme in ("s3", "s3a") and not rest.startswith("//"):
         yield f"does not have two slashes after its scheme; write {scheme}://{rest.lstrip(':/')}"
+    if scheme == "dbfs" and re.match("//[^/]", rest):
+        yield f"names a host, '{rest[2:].partition('/')[0]}'; write dbfs:/{rest[2:]}"
     if scheme == "file":
         host, slash, path = rest[2:].partition("/") if rest.startswith("//") else ("", "", rest)
         if host not in ("", "localhost"):
@@ -98,7 +100,8 @@ def _typo_faults(uri: str) -> Iterator[str]:
     """What is wrong with a location that lacks the colon or the slashes of a URI, and would be a local path for that."""
     typo = re.match(r"(s3a?|hdfs|gs|abfss?|wasbs?|dbfs)(?:[.]?//|:(?!/))", uri)
     if typo:
-        yield f"looks like a URI, but is a local path; write {typo[1]}://{uri[typo.end() :].lstrip(':/')} or ./{uri}"
+        slashes = "/" if typo[1] == "dbfs" else "//"
+        yield f"looks like a URI, but is a local path; write {typo[1]}:{slashes}{uri[typo.end() :].lstrip(':/')} or ./{uri}"
 
 
 def _s3_faults(uri: str) -> Iterator[str]:

@@ -10,9 +10,10 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from flowspark.errors import InputError, cause
-from flowspark.files import is_local, local_path, normal, spark_path
+from flowspark.files import is_local, local_path, normal, platform_uri, spark_path
 from flowspark.locations import check_location
 from flowspark.lookup import Lookup, parse_lookup
+from flowspark.machines import on_one_machine
 from flowspark.missing import missing_hint
 from flowspark.session import SPARK_ERRORS, local_frame
 
@@ -26,6 +27,7 @@ def read_lookup(spark: SparkSession, path: str, on_conflict: str = "all") -> Loo
         InputError: it is missing, a folder, unreadable, or has faults.
         UsageError: its path or URI could mean another place, or `on_conflict` is unknown.
     """
+    path = platform_uri(path)
     check_location("lookup", path)
     return parse_lookup(_read(spark, path), on_conflict, path)
 
@@ -37,7 +39,7 @@ def _read(spark: SparkSession, path: str) -> bytes:
         except IsADirectoryError as error:
             raise InputError(f"lookup {path} is a folder; give the CSV file in it") from error
         except FileNotFoundError as error:
-            raise InputError(f"lookup {path} does not exist; {missing_hint(path)}") from error
+            raise InputError(f"lookup {path} does not exist; {missing_hint(path)}{_driver_hint(spark)}") from error
         except OSError as error:
             raise InputError(f"lookup {path} cannot be read: {error.strerror}") from error
     try:
@@ -49,6 +51,13 @@ def _read(spark: SparkSession, path: str) -> bytes:
     if len(rows) != 1 or not rows[0]["path"].endswith(normal(path).rsplit("/", 1)[-1]):
         raise InputError(f"lookup {path} is a folder, or empty; give the CSV file itself")
     return bytes(rows[0]["content"])
+
+
+def _driver_hint(spark: SparkSession) -> str:
+    """Where a local lookup is read, for a message; empty if there is only one machine."""
+    if on_one_machine(spark):
+        return ""
+    return "; the driver reads it from its own disk: in cluster mode, ship it with --files and give its bare name"
 
 
 def lookup_frame(spark: SparkSession, lookup: Lookup) -> DataFrame:

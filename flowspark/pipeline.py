@@ -18,6 +18,7 @@ from flowspark.find import LogFiles, find_files
 from flowspark.layouts import parse_layout
 from flowspark.locations import check_output
 from flowspark.lookup_table import read_lookup
+from flowspark.machines import check_paths, check_same_files
 from flowspark.outputs import Output
 from flowspark.phases import Phases
 from flowspark.previous import check_same_selection
@@ -46,7 +47,9 @@ def run(spark: SparkSession, settings: Settings, *, progress: bool = False) -> R
     """
     started = datetime.now(UTC)
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-    check_output(settings.output, () if settings.retag else settings.input)
+    inputs = () if settings.retag else settings.input
+    check_output(settings.output, inputs)
+    check_paths(spark, inputs, settings.output, shared=settings.shared_filesystem)
     output = Output(spark, settings.output, settings.selection.label, settings.output_format)
     phases = Phases(spark, run_id, progress)
     with phases.phase("lookup") as counts:
@@ -57,6 +60,8 @@ def run(spark: SparkSession, settings: Settings, *, progress: bool = False) -> R
         lookup = read_lookup(spark, settings.lookup, settings.on_conflict)
         counts["rows"] = lookup.rows
     this = Run(settings, lookup, output, started, run_id, phases)
+    with phases.jobs("whether all executors see the same files"):
+        check_same_files(spark, inputs, output.scans, run_id)
     return retag(spark, this) if settings.retag else count(spark, this)
 
 
@@ -101,6 +106,8 @@ def scan(spark: SparkSession, this: Run, found: LogFiles) -> tuple[str, DataFram
     with phases.jobs("scan: survey of large files"):
         frame = scan_files(spark, found, layout)
     name = store_scan(frame, scans, this.run_id)
+    with phases.jobs("scan: whether all executors see the same files"):
+        check_same_files(spark, this.settings.input, scans, this.run_id)  # by now, more executors may have joined
     stored = load_scan(spark, scans, name)
     paths = [file.path for file in found.files]
     with phases.jobs("scan: books"):

@@ -15,7 +15,7 @@ from pyspark.sql import types as T  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from flowspark.binary import MISSING
-from flowspark.connect import is_connect, ship_package
+from flowspark.connect import ship_package
 from flowspark.decode.batches import METADATA, UNKNOWN_FIELDS, arrow_schema
 from flowspark.decode.split import (
     SCAN_SCHEMA,
@@ -26,10 +26,11 @@ from flowspark.decode.survey import RANGE_SCHEMA, SURVEY_SCHEMA, Span, opening_l
 from flowspark.decode.tasks import read_task, scan_task
 from flowspark.errors import UsageError, did_you_mean, missing_on_worker
 from flowspark.fields import FIELDS, column_name, field_name, fields_of_version
-from flowspark.files import LogFile
+from flowspark.files import LogFile, platform_uri
 from flowspark.find import LogFiles, find_files
 from flowspark.keys import select
 from flowspark.layouts import Layout, parse_layout
+from flowspark.machines import check_paths, check_same_files, cores
 from flowspark.missing import not_searched_warning
 from flowspark.session import local_frame
 from flowspark.splits import pack, pieces, ranges, too_large
@@ -85,12 +86,12 @@ def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | Non
 
     A file that is gzip, or suspicious in any way, stays whole.
     """
-    cores = _cores(spark)
-    layouts = {file: layout for file in too_large(files, cores) if (layout := opening_layout(file, given))}
+    at_once = cores(spark)
+    layouts = {file: layout for file in too_large(files, at_once) if (layout := opening_layout(file, given))}
     rows = [(file.path, file.size, *span) for file in layouts for span in ranges(file)]
     if not rows:
         return list(files)
-    frame = _dealt(spark, rows, RANGE_SCHEMA, min(len(rows), _ROUNDS * cores))
+    frame = _dealt(spark, rows, RANGE_SCHEMA, min(len(rows), _ROUNDS * at_once))
     spans: dict[str, list[Span]] = defaultdict(list)
     surveyed = frame.mapInArrow(_on_workers(survey), from_arrow_schema(SURVEY_SCHEMA))
     for path, start, stop, lines, layout, headers in sorted(surveyed.collect()):
@@ -102,7 +103,7 @@ def cut_files(spark: SparkSession, files: Sequence[LogFile], given: Layout | Non
 
 def splits_frame(spark: SparkSession, files: Sequence[LogFile]) -> DataFrame:
     """One row for each split, each in a task of its own."""
-    rows = [(split_bytes(split),) for split in pack(files, _cores(spark))]
+    rows = [(split_bytes(split),) for split in pack(files, cores(spark))]
     return _dealt(spark, rows, SPLIT_SCHEMA, len(rows))
 
 
@@ -113,15 +114,10 @@ def _dealt(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa.Sche
     chance give two rows to one task and none to another. Spark deals out the numbers of a range evenly, so the rows are
     joined to such numbers.
     """
-    if len(rows) <= _cores(spark):
+    if len(rows) <= cores(spark):
         return local_frame(spark, rows, schema)
     numbered = local_frame(spark, [(n, *row) for n, row in enumerate(rows)], schema.insert(0, pa.field("id", pa.int64())))
     return spark.range(0, len(rows), 1, tasks).join(F.broadcast(numbered), "id").drop("id")
-
-
-def _cores(spark: SparkSession) -> int:
-    """How many tasks run at a time. A Connect session does not tell it; 32 is a guess for a cluster of some size."""
-    return 32 if is_connect(spark) else spark.sparkContext.defaultParallelism
 
 
 def flow_log_schema(version: int | None = None) -> T.StructType:
@@ -152,6 +148,7 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
     accounts: Sequence[str] = (),
     regions: Sequence[str] = (),
     flow_log_ids: Sequence[str] = (),
+    shared_filesystem: bool = False,
 ) -> DataFrame:
     """The records of flow logs, one row each, in the versioned schema.
 
@@ -173,12 +170,14 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
             know which files were left out, run the job: its files table lists them.
         interval: the UTC day or hour, by publish time, whose files are read; default all.
         accounts, regions, flow_log_ids: only files of these, as their keys tell; default all.
+        shared_filesystem: whether all machines of a cluster have the same files at local paths. Without it, local inputs
+            are refused on a cluster.
 
     Raises:
         InputError: an input does not exist or has no log file. A bad file fails later, in the query that reads it; the
             error of the query names the file.
         UsageError: an unknown option or layout, a repeated column, an interval or filter that cannot be, or a value
-            of the wrong type.
+            of the wrong type; or a local input that the executors do not see.
     """
     if on_bad_file not in ("fail", "skip"):
         raise UsageError(f"on_bad_file is 'fail' or 'skip', not '{on_bad_file}'")
@@ -193,7 +192,9 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
     given = parse_layout(layout) if layout else None
     skip = on_bad_file == "skip"
     selection = select(interval, *filters)
-    roots = _texts("inputs", inputs, "a path or URI")
+    roots = list(map(platform_uri, _texts("inputs", inputs, "a path or URI")))
+    check_paths(spark, roots, shared=shared_filesystem)
+    check_same_files(spark, roots, None, "")
     found = find_files(spark, roots, reader, selection, ignored=(MISSING,) if skip else ())
     task = _on_workers(read_task, found.binary is None, given, names, skip)
     if found.not_searched:

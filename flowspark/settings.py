@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flowspark.errors import UsageError, did_you_mean
-from flowspark.files import READERS
+from flowspark.files import READERS, platform_uri
 from flowspark.keys import Selection, select
 from flowspark.layouts import parse_layout
 from flowspark.locations import check_location
@@ -67,6 +67,7 @@ class Settings:
     skip_unchanged: bool = False
     retag: bool = False
     replace: bool = False
+    shared_filesystem: bool = False
     log_level: str = "INFO"
     log_format: str = "text"
 
@@ -182,7 +183,7 @@ def _read_config(path: str) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any) -> Any:
-    """A value in the type that `Settings` has for it.
+    """A value in the type that `Settings` has for it; a location as Spark takes it on this platform.
 
     Raises:
         UsageError: the value is blank, or of another type.
@@ -192,7 +193,7 @@ def _checked(name: str, value: Any) -> Any:
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, list | tuple) or not all(isinstance(item, str) for item in values):
             raise UsageError(f"{name} is a text, or a list of texts")
-        return tuple(values)
+        return tuple(map(platform_uri, values)) if name == "input" else tuple(values)
     if name in SWITCHES:
         if not isinstance(value, bool):
             raise UsageError(f"{name} is true or false, not {value!r}")
@@ -207,6 +208,8 @@ def _checked(name: str, value: Any) -> Any:
         return ratio
     if not isinstance(value, str):
         raise UsageError(f"{name} is a text, not {value!r}")
+    if name in ("lookup", "output"):
+        return platform_uri(value)
     return value.upper() if name == "log_level" else value
 
 

@@ -58,6 +58,7 @@ def test_what_is_not_given_has_the_documented_defaults():
         skip_unchanged=False,
         retag=False,
         replace=False,
+        shared_filesystem=False,
         log_level="INFO",
         log_format="text",
     )
@@ -82,6 +83,7 @@ OTHERS = [
     ("skip_unchanged", "true", True, False, False),
     ("retag", "false", False, False, False),
     ("replace", "true", True, False, False),
+    ("shared_filesystem", "true", True, False, False),
     ("log_level", "'DEBUG'", "DEBUG", "ERROR", "ERROR"),
     ("log_format", "'json'", "json", "text", "text"),
 ]
