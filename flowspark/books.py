@@ -36,6 +36,7 @@ class Books:
         flows_without_ports: flows whose dstport or protocol is missing.
         layouts: for each layout, how many of the files that were read have it.
         bad_files: path and error of each file that could not be read to its end.
+        refused: the bad files that the storage did not hand to the workers.
         vanished: the files without an audit: Spark's reader could not hand them over.
         unbalanced: files whose own lines do not add up, or of which a piece is missing.
         cut: by path, the audit of each file that was read in pieces: the sum of its pieces.
@@ -51,6 +52,7 @@ class Books:
     flows_without_ports: int = 0
     layouts: Counter[str] = field(default_factory=Counter)
     bad_files: dict[str, str] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     unbalanced: list[str] = field(default_factory=list)
     cut: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -189,6 +191,8 @@ def _read_faults(books: Books, audits: DataFrame, listed: Sequence[str]) -> None
         seen.add(row["path"])
         if row["status"] == SKIPPED:
             books.bad_files.setdefault(row["path"], row["error"])
+            if row["refused"]:
+                books.refused.append(row["path"])
         elif row["unbalanced"]:
             books.unbalanced.append(row["path"])
     books.vanished = [path for path in listed if path not in seen]

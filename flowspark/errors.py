@@ -4,6 +4,7 @@ FlowsparkError              1
 ├── UsageError              2
 ├── InputError              3
 │   ├── BadFile             3
+│   │   ├── Gone            3
 │   │   └── Unreadable      3
 │   └── CannotList          3
 ├── CheckError              4
@@ -42,7 +43,12 @@ class CheckError(FlowsparkError):
 
 
 class BadFile(InputError):
-    """One log file that cannot be read to its end (rule 10); the scan names it, with its path."""
+    """One log file that cannot be read to its end (rule 10); the scan names it, with its path.
+
+    `refused` tells that the storage did not hand it over, for which the worker's access may be at fault (access.py).
+    """
+
+    refused = False
 
 
 class CannotList(InputError):
@@ -53,8 +59,18 @@ class CannotList(InputError):
         self.denied = denied
 
 
+class Gone(BadFile):
+    """A log file that is not there for the one who opens it."""
+
+    refused = True
+
+
 class Unreadable(BadFile):
     """A log file that the storage refused or failed to hand over. Its content is not known; it may be a good file."""
+
+    def __init__(self, message: str, *, refused: bool = True) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 # control characters (C0, DEL, C1), marks that turn the direction of text or end a line, and bytes that are not UTF-8

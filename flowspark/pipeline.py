@@ -10,6 +10,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
+from flowspark.access import check_access
 from flowspark.binary import why_unread
 from flowspark.books import Books, read_books
 from flowspark.checks import check_books, check_files, rejects_error
@@ -86,6 +87,7 @@ def count(spark: SparkSession, this: Run) -> Result:
         size = sum(file.size for file in found.files if file.path not in bad)
         counts |= {"files": books.files, "bytes": size, "lines": books.totals["lines"]}
     with phases.phase("check") as counts:
+        check_access(books, [file.path for file in found.files])
         check(books, stored, settings)
         counts["lines"] = books.totals["lines"]
     with output.turn(this.run_id) as still_ours:

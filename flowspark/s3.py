@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
-from flowspark.errors import VANISHED, BadFile, CannotList, Unreadable, one_line
+from flowspark.errors import VANISHED, BadFile, CannotList, Gone, Unreadable, one_line
 from flowspark.files import Level, LogFile, hidden, unopenable, utc_text
 
 _TRIES = 5
@@ -20,6 +20,7 @@ _UNOPENABLE = (
     "'..'; copy the object to another key"
 )
 _DENIED = re.compile(r"ACCESS_DENIED|HTTP status 403")
+_NO_ACCESS = re.compile(rf"{_DENIED.pattern}|HTTP status 40[01]")  # a HEAD has no body to say that a token has expired
 
 
 @dataclass(frozen=True)
@@ -95,17 +96,26 @@ class S3:
         try:
             return cast("IO[bytes]", S3Object(self._fs(path), self._bare(path), start, stop))
         except FileNotFoundError as error:
-            raise BadFile(_UNOPENABLE if self._is_folder(path) else VANISHED) from error
+            raise self._absence(path) from error
         except (OSError, ArrowException) as error:
-            raise Unreadable(f"cannot be opened: {one_line(error)}") from error
+            hint = "; executors need credentials of their own" if _NO_ACCESS.search(str(error)) else ""
+            raise Unreadable(f"cannot be opened: {one_line(error)}{hint}") from error
 
-    def _is_folder(self, path: str) -> bool:
+    def _absence(self, path: str) -> BadFile:
+        """The error for an object that is not there: it is a folder, it is gone, or whoever asks is at another server."""
         from pyarrow.fs import FileType
 
+        bucket = self._bare(path).split("/", 1)[0]
         try:
-            return bool(self._info(path).type == FileType.Directory)
+            if self._info(path).type == FileType.Directory:
+                return BadFile(_UNOPENABLE)
+            if self._info(bucket).type == FileType.NotFound:
+                return Unreadable(
+                    f"cannot be opened: there is no bucket {bucket} where AWS_ENDPOINT_URL or the region leads"
+                )
         except CannotList:
-            return False
+            pass
+        return Gone(VANISHED)
 
     def exists(self, path: str) -> bool:
         from pyarrow.fs import FileType

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from flowspark.errors import VANISHED, BadFile, one_line
+from flowspark.errors import VANISHED, BadFile, Gone, Unreadable, one_line
 
 _READ_AHEAD = 8 << 20  # bytes of one request to S3; without it, each small read would be a request of its own
 _TRIES = 5
@@ -63,7 +63,7 @@ class S3Object(io.RawIOBase):
             else:
                 return data
         if size:
-            raise OSError("S3 fails to hand over the object each time; run again later")
+            raise Unreadable("cannot be read: S3 fails to hand over the object each time; run again later")
         return b""
 
     def _answer(self) -> str | None:
@@ -86,9 +86,9 @@ class S3Object(io.RawIOBase):
         return None
 
 
-def _refusal(answer: str, path: str) -> Exception:
+def _refusal(answer: str, path: str) -> BadFile:
     if any(code in answer for code in _GONE):
-        return BadFile(VANISHED)
+        return Gone(VANISHED)
     why = ""
     if _ANSWER_LOST in answer or ("ACCESS_DENIED" in answer and _NO_BODY in answer):
         why = (
@@ -97,4 +97,4 @@ def _refusal(answer: str, path: str) -> Exception:
         )
     elif _NO_NAME in answer:
         why = ", as a rule because it is archived (Glacier) and has to be restored first"
-    return OSError(f"S3 refused to hand over the object{why}: {answer}")
+    return Unreadable(f"cannot be read: S3 refused to hand over the object{why}: {answer}")

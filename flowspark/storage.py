@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
 
-from flowspark.errors import VANISHED, BadFile, CannotList, InputError, Unreadable
+from flowspark.errors import VANISHED, CannotList, Gone, InputError, Unreadable
 from flowspark.files import Level, LogFile, hidden, is_local, utc_text
 from flowspark.s3 import S3
 
@@ -118,7 +118,7 @@ class Local:
             file = io.FileIO(path)
             file.seek(start)
         except FileNotFoundError as error:
-            raise BadFile(DANGLING if Path(path).is_symlink() else VANISHED) from error
+            raise Gone(DANGLING if Path(path).is_symlink() else VANISHED) from error
         except OSError as error:
             raise Unreadable(f"cannot be opened: {error.strerror}") from error
         return file if stop is None else cast("IO[bytes]", _Part(file, stop - start))

@@ -157,7 +157,8 @@ def read_blocks(
         raise BadFile(f"corrupt gzip ({error}); fetch the file again") from error
     except (OSError, pa.ArrowException) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        raise Unreadable(f"cannot be read: {reason or one_line(error)}") from error
+        # once a part was read, the rest is not refused, but broken
+        raise Unreadable(f"cannot be read: {reason or one_line(error)}", refused=not counted.count) from error
     found = start + counted.count
     if size is not None and found != (stop or size):
         raise BadFile(f"was changed after it was listed: it had {size:,} bytes, and now has {found:,}; run again")

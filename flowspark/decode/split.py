@@ -40,21 +40,20 @@ _FILE = pa.struct(
     [
         ("path", pa.string()),
         ("size", pa.int64()),
-        ("modified", pa.string()),
-        ("status", pa.string()),
-        ("error", pa.string()),
+        *((name, pa.string()) for name in ("modified", "status", "error")),
         ("start", pa.int64()),
         ("stop", pa.int64()),
         ("layouts", pa.list_(pa.string())),
         *((kind, pa.int64()) for kind in ("lines", "header", "blank", "flows", "nodata", "skipdata", *REJECT_REASONS)),
         ("rejects_stored", pa.int64()),
+        ("refused", pa.bool_()),
     ]
 )
 _REJECT = pa.struct([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
 
 SCAN_SCHEMA = pa.schema([("tally", pa.list_(_COUNT)), ("file", _FILE), ("rejects", pa.list_(_REJECT))])
-"""The rows that a scan stores. In each row, one of the three columns is set. A `file` is the audit of a whole file, or of
-its piece from `start` to `stop`. `rejects_stored` is the number of its rejected lines in the rows of `rejects`."""
+"""The rows that a scan stores; in each, one of the three columns is set. A `file` is the audit of a file, or of its piece
+from `start` to `stop`. `rejects_stored` counts its rows of `rejects`. For `refused`, see `BadFile`."""
 
 REJECT_LIMIT = 100_000
 """How many rejected lines of a file, or of a piece of one, a scan stores at most: the first ones. All are counted."""
@@ -160,7 +159,7 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
                         yield _reject_batch(rejects)
                         rejects = []
         except BadFile as error:
-            audits.append({"file": _audit_row(source, Audit(), SKIPPED, str(error), stored)})
+            audits.append({"file": _audit_row(source, Audit(), SKIPPED, error, stored)})
         else:
             total.merge(tally)
             audits.append({"file": _audit_row(source, audit, READ, None, stored)})
@@ -202,13 +201,13 @@ def read_split(
                 raise BadFile(f"{source.path}: {error}") from error
 
 
-def _audit_row(source: Source, audit: Audit, status: str, error: str | None, stored: int) -> dict[str, Any]:
+def _audit_row(source: Source, audit: Audit, status: str, error: BadFile | None, stored: int) -> dict[str, Any]:
     return {
         "path": source.path,
         "size": source.size,
         "modified": source.modified,
         "status": status,
-        "error": error,
+        "error": error and str(error),
         "start": source.piece.start if source.piece else 0,
         "stop": source.piece.stop if source.piece else source.size,
         "layouts": [" ".join(layout) for layout in audit.layouts],
@@ -220,6 +219,7 @@ def _audit_row(source: Source, audit: Audit, status: str, error: str | None, sto
         "skipdata": audit.skipdata,
         **{reason: audit.reasons[reason] for reason in REJECT_REASONS},
         "rejects_stored": stored,
+        "refused": error is not None and error.refused,
     }
 
 
