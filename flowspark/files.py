@@ -132,6 +132,7 @@ def normal(uri: str) -> str:
         return local_path(uri)
     scheme, slashes, path = re.split(r"(:/{1,3})", uri, maxsplit=1)
     path = path if S3_URI.match(uri) else re.sub("//+", "/", path)
+    slashes = ":/" if scheme == "dbfs" else slashes  # it has no host
     return scheme + slashes + path.rstrip("/")
 
 
@@ -199,7 +200,9 @@ def written_path(path: str) -> str:
 def reported_path(path: str) -> str:
     """Turns a path that Spark gives into the path that flowspark reports: local paths have no scheme.
 
-    >>> reported_path("file:/logs/a.log"), reported_path("s3a://bucket/a.log")
-    ('/logs/a.log', 's3a://bucket/a.log')
+    Spark writes one or three slashes where there is no host.
+
+    >>> reported_path("file:/logs/a.log"), reported_path("dbfs:///logs/a.log"), reported_path("s3a://bucket/a.log")
+    ('/logs/a.log', 'dbfs:/logs/a.log', 's3a://bucket/a.log')
     """
-    return "/" + path.removeprefix("file:").lstrip("/") if path.startswith("file:") else path
+    return re.sub("^(?:file:|(dbfs:))/*", r"\1/", path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from flowspark.storage import storage_of
 log = logging.getLogger(__name__)
 
 EVERYTHING = Selection()
+_NO_HOST = "^(file|dbfs):/+"
 _LARGEST = (1 << 31) - 1  # bytes that a value in Spark can hold
 _LISTING_TASKS = "64"  # to list local files by name: Spark takes up to 10,000 tasks, with which 5,000 files take a minute
 _BINARY_SCHEMA = "path string, length bigint, modified bigint, content binary, uri string"
@@ -65,9 +67,9 @@ class LogFiles:
         files = [file for file in self.files if file.path in chosen]
         if self.binary is None:
             return LogFiles(files)
-        uris = [uri for uri in self.binary.inputFiles() if reported_path(unquote(uri)) in chosen]
-        as_listed = F.regexp_replace("uri", "^file:/+", "file:///")  # Spark's two ways to write a local URI
-        return LogFiles(files, self.binary.where(as_listed.isin(uris)))
+        # Spark has two ways to write a URI without a host
+        uris = [re.sub(_NO_HOST, r"\1:/", uri) for uri in self.binary.inputFiles() if reported_path(unquote(uri)) in chosen]
+        return LogFiles(files, self.binary.where(F.regexp_replace("uri", _NO_HOST, "$1:/").isin(uris)))
 
 
 def find_files(

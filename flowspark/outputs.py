@@ -16,8 +16,9 @@ from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 from flowspark.books import KINDS
 from flowspark.errors import FlowsparkError, InputError, UsageError, cause, one_line
-from flowspark.files import LogFile, is_direct, normal, spark_path, written_path
+from flowspark.files import LogFile, is_direct, is_local, normal, spark_path, written_path
 from flowspark.lookup import UNTAGGED
+from flowspark.machines import on_one_machine
 from flowspark.previous import Previous
 from flowspark.session import SPARK_ERRORS
 from flowspark.storage import storage_of
@@ -136,6 +137,20 @@ class Output:
     def missing_results(self) -> list[str]:
         """The tables without a part file: somebody has removed them since they were published."""
         return [name for name in RESULTS if not self._part_files(name)]
+
+    def check_published(self) -> None:
+        """Checks that the driver sees each table that executors have written to the disk of a cluster.
+
+        Raises:
+            FlowsparkError: an executor has written a table to a disk of its own.
+        """
+        missing = self.missing_results() if is_local(self._root) and not on_one_machine(self._spark) else []
+        if missing:
+            raise FlowsparkError(
+                f"executors have written {', '.join(missing)}, and the driver does not see the files: {self._root} is not "
+                "the same folder on all machines. The interval has no summary until a run is complete; give an --output on "
+                "storage that all machines reach (s3://…, hdfs://…), or mount it on each of them, and run again"
+            )
 
     def _part_files(self, name: str) -> list[str]:
         try:

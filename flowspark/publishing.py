@@ -67,6 +67,7 @@ def publish(this: Run, checked: CheckedScan, standing: Summary | None, still_our
     with phases.phase("publish") as counts:
         fence(output.withdraw_summary)
         tags, ports = publish_tables(this, checked, fence)
+        output.check_published()
         counts["rows"] = tags.total + ports.total + checked.books.published_rejects + checked.books.listed
     run = {
         "run_id": this.run_id,

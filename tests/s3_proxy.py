@@ -5,6 +5,7 @@ In a test that reads:
     proxy.fail("GetObject", under="logs/a.log", times=2)     # 503 SlowDown, twice
     proxy.cut("GetObject", times=1)                          # the connection is reset in the middle of the body
     proxy.deny("secret/")                                    # 403 for all below, listings too, until the test ends
+    proxy.deny_unsigned()                                    # 403 for each request without credentials
     proxy.hide("logs/b.log")                                 # listed, but 404 when it is opened
     proxy.fail("GetObject", status=403, code="InvalidObjectState")  # archived
     proxy.delay(0.5, "ListObjects")
@@ -83,10 +84,12 @@ class _Fault:
     status: int | None = None
     code: str | None = None
     seconds: float = 0
+    unsigned: bool = False
 
     def hits(self, request: Request) -> bool:
         return (
             self.left > 0
+            and not (self.unsigned and "authorization" in request.headers)
             and (not self.operations or request.operation in self.operations)
             and request.place.startswith(self.under)
         )
@@ -134,6 +137,10 @@ class Proxy:
     def deny(self, under: str) -> None:
         """403 for each request below a prefix, and for listings of it; one of a folder above shows what is there."""
         self.fail(under=under, status=403)
+
+    def deny_unsigned(self) -> None:
+        """403 for each request without credentials."""
+        self._add(_Fault((), "", float("inf"), 403, unsigned=True))
 
     def hide(self, key: str) -> None:
         """404 for an object that listings go on to show."""
