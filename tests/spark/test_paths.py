@@ -1,6 +1,7 @@
-"""Paths of Databricks, on a stand-in: a file system for `dbfs:` that leads to folders of this machine.
+"""Paths on Databricks, and a disk that is not shared.
 
-Where Spark is given `file:/Volumes/…`, or Python opens `/Volumes/…`, the test fails: there are no such folders here.
+The stand-in for Databricks is a file system for `dbfs:` that leads to folders of this machine. Where Spark is given
+`file:/Volumes/…`, or Python opens `/Volumes/…`, a test fails: there are no such folders here.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import pytest
 
 import flowspark
 from flowspark import pipeline
+from flowspark.errors import FlowsparkError
+from flowspark.outputs import FILES, Output
 from flowspark.settings import load_settings
 from tests.logs import flow, log, write
-from tests.spark.job import LOOKUP, read_part
+from tests.spark.job import LOOKUP, read_part, run_job
 
 
 @pytest.fixture
@@ -51,3 +54,19 @@ def test_the_library_takes_volumes_too(databricks):
     lookup = flowspark.load_lookup(databricks, "/Volumes/main/tags.csv")
     counts = records.transform(flowspark.tag_flows, lookup=lookup).transform(flowspark.count_tags).collect()
     assert sorted(tuple(row) for row in counts) == [("Untagged", 1), ("dns", 1), ("web", 2)]
+
+
+def test_a_table_that_executors_wrote_to_another_disk_leaves_no_summary(spark, tmp_path, monkeypatch):
+    publish = Output.publish
+
+    def elsewhere(self: Output, name: str, *others) -> None:
+        publish(self, name, *others)
+        if name == FILES:  # an executor that joined late has a disk of its own
+            for part in (tmp_path / "out" / name).rglob("part-*"):
+                part.unlink()
+
+    monkeypatch.setattr(Output, "publish", elsewhere)
+    monkeypatch.setattr("flowspark.outputs.on_one_machine", lambda _: False)
+    with pytest.raises(FlowsparkError, match=r"^executors have written files, and the driver does not see the files"):
+        run_job(spark, tmp_path, {"a.log": log(flow(443))})
+    assert not (tmp_path / "out" / "summary").exists()
