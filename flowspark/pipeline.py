@@ -61,7 +61,7 @@ def run(spark: SparkSession, settings: Settings, *, progress: bool = False) -> R
         lookup = read_lookup(spark, settings.lookup, settings.on_conflict)
         counts["rows"] = lookup.rows
     this = Run(settings, lookup, output, started, run_id, phases)
-    with phases.jobs("whether all executors see the same files"):
+    with phases.jobs("lookup: files on all executors"):
         check_same_files(spark, inputs, output.scans, run_id)
     return retag(spark, this) if settings.retag else count(spark, this)
 
@@ -108,7 +108,7 @@ def scan(spark: SparkSession, this: Run, found: LogFiles) -> tuple[str, DataFram
     with phases.jobs("scan: survey of large files"):
         frame = scan_files(spark, found, layout)
     name = store_scan(frame, scans, this.run_id)
-    with phases.jobs("scan: whether all executors see the same files"):
+    with phases.jobs("scan: files on all executors"):
         check_same_files(spark, this.settings.input, scans, this.run_id)  # by now, more executors may have joined
     stored = load_scan(spark, scans, name)
     paths = [file.path for file in found.files]

@@ -20,7 +20,7 @@ from tests.clusters.connect import TOKEN, Relay, connect_server, relay
 from tests.logs import NODATA, flow, log, write
 from tests.s3_server import ROOT
 
-LOCAL = ("--input", str(SAMPLE / "logs"), "--lookup", str(SAMPLE / "lookup.csv"))
+LOCAL = ("--input", str(SAMPLE / "logs"), "--lookup", str(SAMPLE / "lookup.csv"), "--shared-filesystem")
 RECIPE = ROOT / "conf" / "databricks" / "tag_days.py"
 
 LIBRARY = """
@@ -30,7 +30,7 @@ folder = sys.argv[1]
 spark = SparkSession.builder.getOrCreate()
 lookup = flowspark.load_lookup(spark, f"{folder}/lookup.csv")
 for reader in ("direct", "spark"):
-    records = flowspark.read_flow_logs(spark, f"{folder}/logs", reader=reader)
+    records = flowspark.read_flow_logs(spark, f"{folder}/logs", reader=reader, shared_filesystem=True)
     tagged = records.transform(flowspark.tag_flows, lookup=lookup)
     print(sorted(tuple(row) for row in tagged.transform(flowspark.count_tags).collect()))
     print(sorted(tuple(row) for row in records.transform(flowspark.count_port_protocols).collect()))
