@@ -98,6 +98,8 @@ def test_nothing_that_a_run_needs_is_refused(spark, place, proxy, reader, day):
     with pytest.raises(CheckError, match="1 of 6"):
         pipeline.run(spark, place.settings(day, reader=reader))
     assert place.tags(day) == b"tag,count\nUntagged,2\nfront,2\n"
+    with pytest.raises(InputError, match="no log file under input"):
+        pipeline.run(spark, place.settings("2026-10-01", reader=reader))
     assert {need.action for need in proxy.refused} == NOT_NEEDED
 
 
@@ -110,6 +112,7 @@ def test_without_any_one_of_its_actions_a_run_fails(spark, published, proxy, sid
     with pytest.raises(Exception, match=r"403|Denied|DENIED"):
         pipeline.run(spark, published.settings("2026-11-20"))
     assert {need.action for need in proxy.refused} - NOT_NEEDED == {action}
+    assert published.tags("2026-11-20") == b"tag,count\nweb,1\n"
 
 
 def test_with_the_direct_reader_the_names_of_other_logs_can_be_hidden(spark, place, proxy):
