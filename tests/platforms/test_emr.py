@@ -181,7 +181,8 @@ def test_a_caller_may_do_what_emr_serverless_calls_so():
 
 def test_the_readme_explains_each_file_each_placeholder_and_each_setting():
     texts = {path.name: path.read_text() for path in FOLDER.glob("*.json")}
-    assert set(re.findall(r"`([\w.-]+\.json)`", README)) >= set(texts)
+    assert set(re.findall(r"`([\w.-]+\.json)`", README)) == set(texts)
+    assert set(re.findall(r"my-emr/([\w.-]+\.json)", README)) <= set(texts)
     placeholders = {name for text in texts.values() for name in re.findall(r"FILL_IN_[A-Z_]+", text)}
     assert set(re.findall(r"^\| `(FILL_IN_\w+)`", README, re.MULTILINE)) == placeholders
     confs = {name for recipe in RECIPES for name, _ in submission(recipe).conf}

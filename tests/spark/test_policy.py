@@ -48,10 +48,14 @@ class Place(NamedTuple):
         moment = datetime.fromisoformat(f"{day}T05:{minute:02}").replace(tzinfo=UTC)
         self.logs.put(key(moment), log(*lines))
 
+    def published(self, name: str, day: str) -> bytes:
+        """The bytes of the one part file of a result."""
+        (part,) = [k for k in self.own.keys(f"flow-counts/{name}/interval={day}/") if "/part-" in k]
+        return self.own.get(part)
+
     def tags(self, day: str) -> bytes:
         """The published tag counts."""
-        (part,) = [k for k in self.own.keys(f"flow-counts/tag_counts/interval={day}/") if "/part-" in k]
-        return self.own.get(part)
+        return self.published("tag_counts", day)
 
 
 @pytest.fixture
@@ -89,17 +93,20 @@ def test_nothing_that_a_run_needs_is_refused(spark, place, proxy, reader, day):
     pipeline.run(spark, place.settings(day, reader=reader, skip_unchanged=True))
     assert place.tags(day) == b"tag,count\nweb,2\ndns,1\nssh,1\n"
 
-    place.own.put("flowspark/lookup.csv", b"dstport,protocol,tag\n443,tcp,front\n")
-    pipeline.run(spark, place.settings(day, input=(), retag=True))
-    assert place.tags(day) == b"tag,count\nUntagged,2\nfront,2\n"
-    place.own.put("flowspark/lookup.csv", LOOKUP.encode())
-
     place.put(day, 10, "no record", flow(443))
     with pytest.raises(CheckError, match="1 of 6"):
         pipeline.run(spark, place.settings(day, reader=reader))
-    assert place.tags(day) == b"tag,count\nUntagged,2\nfront,2\n"
+    assert place.tags(day) == b"tag,count\nweb,2\ndns,1\nssh,1\n"
     with pytest.raises(InputError, match="no log file under input"):
         pipeline.run(spark, place.settings("2026-10-01", reader=reader))
+    assert {need.action for need in proxy.refused} == NOT_NEEDED
+
+
+def test_nothing_that_retag_needs_is_refused(spark, published, proxy):
+    proxy.enforce(published.policy())
+    again = pipeline.run(spark, published.settings("2026-11-20", input=(), retag=True)).summary
+    assert published.tags("2026-11-20") == b"tag,count\nweb,1\n"
+    assert again["run_id"].encode() in published.published("summary", "2026-11-20")
     assert {need.action for need in proxy.refused} == NOT_NEEDED
 
 
