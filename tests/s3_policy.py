@@ -71,7 +71,8 @@ def needs(request: Request, body: bytes = b"") -> Iterator[Need]:
 def may_know(bucket: str) -> Need:
     """What S3 asks for before it answers that an object is missing; without it, the answer is 403.
 
-    It does not belong to a request for a list, so it has no prefix, and a condition on the prefix never holds.
+    AWS does not document what the prefix is then. The stricter answer, which users report, is that there is none, so that a
+    condition on the prefix never holds.
     """
     return Need("s3:ListBucket", f"arn:aws:s3:::{bucket}")
 
