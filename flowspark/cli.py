@@ -124,6 +124,7 @@ def run() -> None:
 
 
 def _run(settings: Settings, *, debug: bool) -> None:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # otherwise Spark Connect prints gRPC's own lines beside our message
     try:
         from flowspark import session
     except ModuleNotFoundError as error:

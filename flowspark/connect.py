@@ -27,7 +27,7 @@ from flowspark.errors import FlowsparkError, UsageError, cause
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 12.0  # seconds that a server may take for its first answer
+_PATIENCE = 10.0  # seconds that a server may take for its first answer
 _shipped: WeakSet[SparkSession] = WeakSet()
 
 
@@ -97,6 +97,7 @@ def _check_answer(spark: SparkSession, address: str) -> None:
     except Empty:
         error = TimeoutError(f"no answer within {_PATIENCE:.0f} s")
     if error:
+        client.close()  # otherwise gRPC goes on trying, and pyspark asks the server once more when Python ends
         raise FlowsparkError(
             f"Spark Connect: {address} cannot be used: {cause(error)}; check that a Spark Connect server runs there, and "
             "the host, port, token and use_ssl in SPARK_REMOTE"
