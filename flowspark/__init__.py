@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
+
+if sys.version_info < (3, 11):  # noqa: UP036  # a zip or a clone comes without pip, which would refuse
+    raise ImportError(
+        f"flowspark needs Python 3.11 or later, and this is {sys.version.split()[0]} ({sys.executable}); name a newer one "
+        "in PYSPARK_PYTHON, for the driver too, or ship the archive of `scripts/package environment`",
+        name="flowspark",
+    )
 
 __version__ = "0.1.0"
 
@@ -42,11 +50,17 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the module of a public name when it is first used, so that the decoder works without pyspark."""
+    """Imports the module of a public name when it is first used, so that the decoder works without pyspark.
+
+    Raises:
+        FlowsparkError: a package that the library needs is missing or too old.
+    """
     if name not in _HOMES:
         raise AttributeError(f"module 'flowspark' has no attribute '{name}'")
     from importlib import import_module
 
+    if _HOMES[name] != "errors":
+        import_module("flowspark.requirements").check_driver()
     return getattr(import_module(f"flowspark.{_HOMES[name]}"), name)
 
 

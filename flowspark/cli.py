@@ -21,8 +21,9 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import flowspark
-from flowspark.errors import FlowsparkError, UsageError, cause, did_you_mean, missing_on_worker, printable
+from flowspark.errors import FlowsparkError, UsageError, cause, did_you_mean, printable
 from flowspark.progress import CLEAR
+from flowspark.requirements import SAME_PYTHON, missing_on_worker
 from flowspark.settings import LOG_FORMATS, LOG_LEVELS, NAMES, Settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -214,6 +215,12 @@ def _json_line(seconds: float, level: str, message: str, fields: dict[str, Any])
 def _short(error: Any) -> str:
     """One message for an error from inside Spark: what a worker has said, without the traces around it."""
     text = str(error)
+    unfit = re.search(r"\bUnfitWorker: (.*)", text)
+    if unfit:
+        return unfit[1]
+    versions = re.search(r"\[PYTHON_VERSION_MISMATCH\] (.*?), PySpark cannot run", text)
+    if versions:
+        return f"{versions[1]}; {SAME_PYTHON}"
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
     if missing:
         return missing_on_worker(missing.group(1).split(".")[0])

@@ -132,24 +132,6 @@ def cause(error: BaseException) -> str:
     return said[-1].strip()[:1000] + hint
 
 
-def missing_on_worker(name: str) -> str:
-    """What to tell a person whose workers lack a Python package.
-
-    >>> missing_on_worker("flowspark").split(";")[0]
-    'flowspark is missing on a worker'
-    """
-    if name == "flowspark":
-        return (
-            "flowspark is missing on a worker; ship it as a zip (python -m zipfile -c flowspark.zip flowspark/) with "
-            "--py-files flowspark.zip, or on Spark Connect with spark.addArtifacts('flowspark.zip', pyfile=True). "
-            "Use a zip: a wheel would reach only the driver"
-        )
-    return (
-        f"{name} is missing on a worker; install it in the environment that PYSPARK_PYTHON names there, "
-        "or ship that environment with --archives"
-    )
-
-
 def one_line(error: BaseException) -> str:
     """What a library says went wrong, on one line of bounded length."""
     return " ".join(str(error).split())[:500]

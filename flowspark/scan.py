@@ -14,6 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 from pyspark.sql import types as T  # noqa: N812  # Spark's own convention
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from flowspark import __version__
 from flowspark.binary import MISSING
 from flowspark.connect import ship_package
 from flowspark.decode.batches import METADATA, UNKNOWN_FIELDS, arrow_schema
@@ -24,7 +25,7 @@ from flowspark.decode.split import (
 )
 from flowspark.decode.survey import RANGE_SCHEMA, SURVEY_SCHEMA, Span, opening_layout, survey
 from flowspark.decode.tasks import read_task, scan_task
-from flowspark.errors import UsageError, did_you_mean, missing_on_worker
+from flowspark.errors import UsageError, did_you_mean
 from flowspark.fields import FIELDS, column_name, field_name, fields_of_version
 from flowspark.files import LogFile, platform_uri
 from flowspark.find import LogFiles, find_files
@@ -32,6 +33,7 @@ from flowspark.keys import select
 from flowspark.layouts import Layout, parse_layout
 from flowspark.machines import check_paths, check_same_files, cores
 from flowspark.missing import not_searched_warning
+from flowspark.requirements import missing_on_worker, worker_remedy
 from flowspark.session import local_frame
 from flowspark.splits import pack, pieces, ranges, too_large
 
@@ -65,16 +67,18 @@ def _on_workers(task: Callable[..., Batches], *arguments: Any) -> Callable[[Batc
     would fail deep inside pyspark.
     """
     home, name = task.__module__, task.__name__
-    own, other = missing_on_worker("flowspark"), missing_on_worker("{}")
+    missing, version, advice = missing_on_worker("flowspark"), __version__, worker_remedy()
 
     def run(batches: Batches) -> Batches:
         from importlib import import_module
 
         try:
+            import_module("flowspark.requirements").check_worker(version, advice)
             found = getattr(import_module(home), name)
         except ModuleNotFoundError as error:
-            package = str(error.name).split(".")[0]
-            raise RuntimeError(own if package == "flowspark" else other.format(package)) from error
+            if str(error.name).split(".")[0] != "flowspark":
+                raise
+            raise RuntimeError(missing) from error
         result: Batches = found(batches, *arguments)
         return result
 

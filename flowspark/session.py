@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from flowspark.connect import connect, disconnect, is_connect, wants_connect
 from flowspark.errors import MORE_MEMORY, FlowsparkError
 from flowspark.files import on_databricks
 from flowspark.java import conf_dir, is_local, launch_settings, launches_local
+from flowspark.requirements import check_driver
 from flowspark.s3 import s3_endpoint
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def spark_session(*, debug: bool) -> Iterator[SparkSession]:
         debug: leaves Spark's own log as it is, in local mode too.
 
     Raises:
-        FlowsparkError: something that flowspark needs on the driver is missing, or Java could not start or has died.
+        FlowsparkError: a package that a run needs is missing on the driver or too old, or Java could not start or has died.
     """
     check_driver()
     active = SparkSession.getActiveSession()
@@ -90,21 +90,6 @@ def spark_session(*, debug: bool) -> Iterator[SparkSession]:
     finally:
         if given is None:
             _stop(spark)
-
-
-def check_driver() -> None:
-    """Checks that the driver has the packages that a run needs, before any log file is read.
-
-    Raises:
-        FlowsparkError: one or several are missing.
-    """
-    missing = [name for name in ("isal", "numpy", "pandas", "pyarrow") if find_spec(name) is None]
-    if missing:
-        names, verb = ", ".join(missing), "is" if len(missing) == 1 else "are"
-        raise FlowsparkError(
-            f"{names} {verb} missing on the driver; install what is missing into the Python that runs it: "
-            f"{sys.executable} -m pip install {' '.join(missing)}"
-        )
 
 
 def local_frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> DataFrame:

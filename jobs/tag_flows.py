@@ -10,13 +10,14 @@ if (root / "flowspark" / "cli.py").is_file():
 
 try:
     from flowspark.cli import main
-except ModuleNotFoundError as error:
+except ImportError as error:
     if error.name not in ("flowspark", "flowspark.cli"):
         raise
+    if not isinstance(error, ModuleNotFoundError):  # this Python is too old
+        sys.exit(f"error: {error}")
     sys.exit(
-        "error: the package flowspark is not beside this file and not installed; ship it with it: make a zip with "
-        "`python -m zipfile -c flowspark.zip flowspark/` in the clone, and run spark-submit --py-files flowspark.zip "
-        "tag_flows.py …"
+        "error: the package flowspark is not beside this file and not installed; make a zip of it with "
+        "`scripts/package zip` in the clone, and run spark-submit --py-files flowspark-….zip tag_flows.py …"
     )
 
 if __name__ == "__main__":

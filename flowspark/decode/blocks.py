@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,19 +13,13 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from isal import igzip, isal_zlib
 
 from flowspark.errors import BadFile, Unreadable, one_line
 from flowspark.forms import HEAD, check_form
 
-try:
-    from isal import igzip, isal_zlib
-
-    _GzipFile: Any = igzip.IGzipFile
-    _CORRUPT: Any = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
-except ImportError:
-    logging.getLogger(__name__).warning("the isal wheel is missing: gzip is read by the slower zlib")
-    _GzipFile = gzip.GzipFile
-    _CORRUPT = (gzip.BadGzipFile, zlib.error)
+_GzipFile: Any = igzip.IGzipFile  # isal has no complete types
+_CORRUPT: Any = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]

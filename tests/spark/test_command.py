@@ -131,19 +131,23 @@ def test_an_error_is_one_message_and_an_exit_code(tmp_path, content, extra, code
     assert not (tmp_path / "out" / "tag_counts").exists()
 
 
-def test_a_worker_without_pyarrow_is_told(tmp_path):
-    """A worker's interpreter that has no pyarrow: a bare python of the same version."""
-    write(
-        tmp_path / "hide" / "pyarrow" / "__init__.py",
-        b"raise ModuleNotFoundError(\"No module named 'pyarrow'\", name='pyarrow')",
-    )
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("pyarrow", "raise ModuleNotFoundError(\"No module named 'pyarrow'\", name='pyarrow')", "is missing on a worker; "),
+        ("isal", "__version__ = '1.5.3'", "1.5.3 is too old on a worker ({python}); "),
+    ],
+)
+def test_a_package_that_a_worker_lacks_is_one_message(tmp_path, name, content, message):
+    write(tmp_path / "hide" / name / "__init__.py", content.encode())
     worker = write(
         tmp_path / "python", f'#!/bin/sh\nPYTHONPATH={tmp_path}/hide:$PYTHONPATH exec {sys.executable} "$@"\n'.encode()
     )
     worker.chmod(0o755)
     run = start(*job(tmp_path, log(flow())), PYSPARK_PYTHON=str(worker), PYSPARK_DRIVER_PYTHON=sys.executable)
     assert run.returncode == 1
-    assert "error: pyarrow is missing on a worker; install it in the environment that PYSPARK_PYTHON names" in run.stderr
+    assert f"error: {name} {message.format(python=sys.executable)}install '{name}>=1" in run.stderr
+    assert "into the Python that PYSPARK_PYTHON names there" in run.stderr
     assert "Traceback" not in run.stderr
     assert "\tat " not in run.stderr
 

@@ -7,7 +7,6 @@ import logging
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -115,14 +114,8 @@ def test_the_job_without_its_package_says_what_to_ship(tmp_path):
     assert run.returncode == 1
     assert run.stdout == ""
     assert len(run.stderr.splitlines()) == 1
-    assert "python -m zipfile -c flowspark.zip flowspark/" in run.stderr
-    assert "--py-files flowspark.zip" in run.stderr
-
-    made = call("-m", "zipfile", "-c", tmp_path / "flowspark.zip", "flowspark/", cwd=ROOT)  # as the message says
-    assert made.returncode == 0, made.stderr
-    assert zipfile.is_zipfile(tmp_path / "flowspark.zip")
-    shipped = call("-S", alone, "--version", cwd=tmp_path, PYTHONPATH=str(tmp_path / "flowspark.zip"))
-    assert shipped.stdout == f"flowspark {flowspark.__version__}\n"
+    assert "`scripts/package zip`" in run.stderr
+    assert "spark-submit --py-files flowspark-….zip" in run.stderr
 
 
 def test_a_fault_inside_the_package_is_not_mistaken_for_its_absence(tmp_path):
@@ -145,10 +138,21 @@ def test_a_full_java_heap_says_how_to_give_more():
     )
 
 
+def test_a_worker_of_another_python_is_told_with_what_to_set():
+    for versions in ("version: 3.12 than that in driver: 3.11", "version (3, 12) than that in driver 3.11"):  # 4, and 3.5
+        said = f"Python in worker has different {versions}"
+        text = f"PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] {said}, PySpark cannot run with …"
+        remedy = "both have to be of the same minor version: set PYSPARK_PYTHON and PYSPARK_DRIVER_PYTHON to such, or ship "
+        assert cli._short(RuntimeError(text)).startswith(f"{said}; {remedy}")
+
+
 def test_a_package_that_a_worker_lacks_is_named_with_what_to_ship():
     lacks = "ModuleNotFoundError: No module named '{}'"
     ours = cli._short(RuntimeError(lacks.format("flowspark.decode")))
     assert ours.startswith("flowspark is missing on a worker; ship it as a zip ")
     assert "spark.addArtifacts('flowspark.zip', pyfile=True)" in ours
     assert "Use a zip: a wheel would reach only the driver" in ours
-    assert cli._short(RuntimeError(lacks.format("isal.igzip"))).startswith("isal is missing on a worker; install it ")
+    theirs = cli._short(RuntimeError(lacks.format("isal.igzip")))
+    assert theirs.startswith(
+        "isal is missing on a worker; install 'isal>=1.6' into the Python that PYSPARK_PYTHON names there"
+    )
