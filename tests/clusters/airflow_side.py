@@ -1,0 +1,102 @@
+"""Runs in Airflow's own environment, which has neither pytest nor flowspark, for the tests of the DAGs.
+
+airflow_side.py look FOLDER DAY    prints as JSON what the DAGs in a folder are, as a run of that day has them
+airflow_side.py submit FOLDER DAY  runs the first half of the tasks for EMR, and prints what they then wait for
+airflow_side.py poke FOLDER        reads days, a line each, and prints whether the consumer's sensor fires
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
+
+
+def bag(folder: str) -> DagBag:
+    sys.path.append(folder)  # as Airflow does it
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return DagBag(folder)
+
+
+def rendered(dag: DAG, day: str) -> Iterator[tuple[BaseOperator, dict[str, Any]]]:
+    """Yields the tasks of a DAG with their templates filled in, and the context for that."""
+    start = (
+        datetime.fromisoformat(day).replace(hour=5, tzinfo=UTC) if "hourly" in dag.dag_id else datetime.fromisoformat(day)
+    )
+    for task in dag.tasks:
+        context = {"data_interval_start": start, "dag_run": SimpleNamespace(dag_id=dag.dag_id), "dag": dag, "task": task}
+        task.render_template_fields(context)
+        yield task, context
+
+
+def look(folder: str, day: str) -> dict[str, Any]:
+    found = bag(folder)
+    return {
+        "errors": found.import_errors,
+        "warnings": found.captured_warnings,
+        "dags": {dag.dag_id: about(dag, day) for dag in found.dags.values()},
+    }
+
+
+def about(dag: DAG, day: str) -> dict[str, Any]:
+    return {
+        "timetable": repr(dag.timetable),
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "tasks": {task.task_id: plain(vars(task)) for task, _ in rendered(dag, day)},
+    }
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """What JSON can hold of a task's attributes, durations in seconds, and assets by name and URI."""
+    kept = {}
+    for name, value in values.items():
+        if isinstance(value, timedelta):
+            kept[name] = value.total_seconds()
+        elif name == "outlets":
+            kept[name] = {asset.name: asset.uri for asset in value}
+        elif isinstance(value, str | int | float | list | dict) and not name.startswith("_"):
+            try:
+                kept[name] = json.loads(json.dumps(value))
+            except TypeError:
+                continue
+    return kept
+
+
+def submit(folder: str, day: str) -> dict[str, Any]:
+    found = {}
+    for dag in bag(folder).dags.values():
+        for task, context in rendered(dag, day):
+            if "emr" in dag.dag_id and task.task_id == "count":
+                try:
+                    task.execute(context | {"ti": SimpleNamespace(xcom_push=lambda **_: None)})
+                except TaskDeferred as waits:
+                    kind, attributes = waits.trigger.serialize()
+                    found[dag.dag_id] = {"trigger": kind.rpartition(".")[2], **attributes}
+    return found
+
+
+def poke(folder: str) -> None:
+    dag = bag(folder).dags["flowspark_consumer"]
+    template = dag.get_task("complete").bucket_key
+    for line in sys.stdin:
+        sensor, context = next(rendered(dag, line.strip()))
+        print(json.dumps(bool(sensor.poke(context))), flush=True)
+        sensor.bucket_key = template
+
+
+if __name__ == "__main__":
+    command, *arguments = sys.argv[1:]
+    if command == "poke":
+        poke(*arguments)
+    else:
+        print(json.dumps({"look": look, "submit": submit}[command](*arguments), default=str))
