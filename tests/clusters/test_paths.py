@@ -40,6 +40,7 @@ settings = {"spark.cores.max": 2, "spark.scheduler.minRegisteredResourcesRatio":
 settings |= {"spark.scheduler.maxRegisteredResourcesWaitingTime": "60s", "spark.ui.enabled": "false"}
 java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 settings |= {"spark.driver.extraJavaOptions": java, "spark.executor.extraJavaOptions": java}
+settings |= {"spark.task.maxFailures": 1}  # a second try might come to the other executor
 spark = SparkSession.builder.master(master).config(map=settings).getOrCreate()
 spark.sparkContext.setLogLevel("OFF")
 for how, given in cases:
