@@ -55,7 +55,8 @@ def test_where_the_driver_cannot_even_open_an_object_that_was_read_nothing_is_kn
     ) as caught:
         check_access(refused(listed, listed[0], listed[2]), listed)
     assert caught.value.exit_code == 1
-    assert f"({listed[1]}: cannot be opened: AWS Error ACCESS_DENIED" in str(caught.value)
+    assert f"({listed[1]}: cannot be opened: " in str(caught.value)
+    assert "ACCESS_DENIED" in str(caught.value)
 
 
 def test_a_bucket_of_which_no_object_can_be_opened_is_no_input_and_its_files_are_not_left_out(proxy, listed, tmp_path):
