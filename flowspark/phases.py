@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flowspark.connect import is_connect
 from flowspark.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Phases:
         What the thread's jobs were called before comes back afterwards. On Spark Connect it does nothing: the server names
         the jobs there.
         """
-        if not hasattr(self.spark, "sparkContext"):
+        if is_connect(self.spark):
             yield
             return
         context = self.spark.sparkContext

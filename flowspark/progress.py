@@ -81,7 +81,9 @@ def _print(text: str) -> None:
 
 def _task_counter(spark: SparkSession, group: str) -> Callable[[], Tasks] | None:
     """A function that counts the tasks of a job group; None on Spark Connect, which has no such groups."""
-    if not hasattr(spark, "sparkContext"):
+    from flowspark.connect import is_connect  # not at the top: the command's --version needs no pyspark
+
+    if is_connect(spark):
         return None
     tracker = spark.sparkContext.statusTracker()
 
