@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import flowspark
+from flowspark.driver_log import report_failure
 from flowspark.errors import FlowsparkError, UsageError, cause, did_you_mean, printable
 from flowspark.progress import CLEAR
 from flowspark.requirements import SAME_PYTHON, missing_on_worker
@@ -35,7 +36,10 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         for word in re.findall(r"--[\w-]+", message) if "unrecognized" in message else []:
             message += did_you_mean(word, self._option_string_actions)
-        super().error(printable(message))
+        try:
+            super().error(printable(message))
+        finally:
+            report_failure(message, UsageError.exit_code)
 
 
 class _Formatter(logging.Formatter):
@@ -198,11 +202,12 @@ def _show(*texts: str) -> None:
 
 
 def _fail(message: str, exit_code: int, log_format: str | None) -> int:
-    """Says on stderr why the run has failed, and returns its exit code."""
+    """Says on stderr, and to a cluster, why the run has failed. Returns its exit code."""
     if log_format == "json":
         print(_json_line(time.time(), "ERROR", message, {"exit_code": exit_code}), file=sys.stderr)
     else:
         print(f"error: {printable(message, keep=chr(10))}", file=sys.stderr)
+    report_failure(message, exit_code)
     return exit_code
 
 
