@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowspark.connect import is_connect
-from flowspark.progress import shown_progress
+from flowspark.progress import failed_tasks, shown_progress
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,6 +26,10 @@ COUNTS = ("files", "bytes", "lines", "rows")
 PHASE_TYPE = "struct<phase: string, seconds: double, {}>".format(", ".join(f"{name}: bigint" for name in COUNTS))
 """An entry of the summary's `phases`, as a Spark type. A count that a phase does not have is null."""
 
+_RETRIED = (
+    "%s: %s task(s) failed, for example because an executor was lost, and Spark has run them again with success. The "
+    "results are not affected; Spark's own log has the reasons"
+)
 _GROUP, _DESCRIPTION = "spark.jobGroup.id", "spark.job.description"  # what Spark's UI shows of a job
 
 
@@ -60,6 +64,8 @@ class Phases:
         entry = {"phase": name, "seconds": round(time.monotonic() - start, 3)}
         self.done.append(entry | {count: counts.get(count) for count in COUNTS})
         texts = [f"{counts[count]:,} {count}" for count in COUNTS if count in counts]
+        if failed := failed_tasks(self.spark, self._group):
+            log.warning(_RETRIED, name, failed)
         log.info("%s: %s", name, ", ".join([*texts, f"{entry['seconds']:.1f} s"]), extra={"fields": entry | counts})
 
     @contextmanager

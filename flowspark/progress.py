@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pyspark import SparkStageInfo
     from pyspark.sql import SparkSession
 
 CLEAR = "\r\x1b[K"
@@ -85,12 +86,22 @@ def _task_counter(spark: SparkSession, group: str) -> Callable[[], Tasks] | None
 
     if is_connect(spark):
         return None
-    tracker = spark.sparkContext.statusTracker()
 
     def count() -> Tasks:
-        jobs = (tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group))
-        stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
-        known = [stage for stage in stages if stage]
+        known = _stages(spark, group)
         return sum(stage.numCompletedTasks for stage in known), sum(stage.numTasks for stage in known)
 
     return count
+
+
+def failed_tasks(spark: SparkSession, group: str) -> int:
+    """How many tasks of a job group have failed so far; 0 on Spark Connect, which does not tell."""
+    return sum(stage.numFailedTasks for stage in _stages(spark, group)) if hasattr(spark, "sparkContext") else 0
+
+
+def _stages(spark: SparkSession, group: str) -> list[SparkStageInfo]:
+    """What Spark still knows of the stages of a job group's jobs."""
+    tracker = spark.sparkContext.statusTracker()
+    jobs = (tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group))
+    stages = (tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds)
+    return [stage for stage in stages if stage]
