@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.s3_server import ROOT, Bucket
+from flowspark.java import launch_settings
+from tests.logs import flow, log
+from tests.s3_server import ROOT, S3_CONF, Bucket, s3_jars
 
 SAMPLE = ROOT / "tests" / "sample"
+SMALL_FILES = 24
+# for processes that live for seconds, and with the archive of Java's classes: halves what a run on a cluster costs
+JAVA = launch_settings({})["spark.driver.extraJavaOptions"]
 TABLES = ("tag_counts", "port_protocol_counts", "rejects", "files")
 
 
@@ -42,6 +47,46 @@ def sample(bucket: Bucket) -> Bucket:
         bucket.put(str(path.relative_to(SAMPLE)), path.read_bytes())
     bucket.put("lookup.csv", (SAMPLE / "lookup.csv").read_bytes())
     return bucket
+
+
+@pytest.fixture(scope="session")
+def logs(_server) -> Bucket:
+    """A bucket with the bundled sample, and many small files beside it: where the server takes its time, reading lasts."""
+    bucket = Bucket(_server)
+    for path in (SAMPLE / "logs").rglob("*.gz"):
+        bucket.put(str(path.relative_to(SAMPLE)), path.read_bytes())
+    for n in range(SMALL_FILES):
+        bucket.put(f"logs/small/{n:02}.log", log(*[flow(443), flow(53, 17), "bad", flow(n)] * 50))
+    bucket.put("lookup.csv", (SAMPLE / "lookup.csv").read_bytes())
+    return bucket
+
+
+@pytest.fixture(scope="session")
+def reference(logs, package, job) -> dict[str, bytes]:
+    """What a local run publishes of these logs."""
+    found = submit(job_command("local[2]", logs, "local", package, job))
+    assert found.returncode == 0, found.stdout + found.stderr
+    return tables(logs, "local")
+
+
+def job_command(master: str, bucket: Bucket, output: str, package: Path, job: Path, *options: str) -> list[str]:
+    """The command that runs the job on a master, from bucket to bucket. The jars for S3 are on each machine already.
+
+    Args:
+        master: the master.
+        bucket: has the logs and the lookup, and gets the results.
+        output: the key of the results.
+        package: the zip for `--py-files`.
+        job: the job's file.
+        options: of spark-submit.
+    """
+    jars = ",".join(f"local:{path}" for path in s3_jars().split(","))
+    command = ["spark-submit", "--master", master, "--properties-file", str(S3_CONF), "--jars", jars]
+    command += ["--py-files", str(package), "--conf", "spark.ui.enabled=false"]
+    for name in ("driver", "executor"):
+        command += ["--conf", f"spark.{name}.extraJavaOptions={JAVA}", f"--conf=spark.{name}.memory=600m"]
+    command += ["--executor-cores", "1", *options, str(job), "--input", bucket.uri("logs")]
+    return [*command, "--lookup", bucket.uri("lookup.csv"), "--output", bucket.uri(output), "--max-reject-ratio", "1"]
 
 
 def tables(bucket: Bucket, output: str) -> dict[str, bytes]:

@@ -2,99 +2,98 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pyspark
 
+from tests.clusters.processes import PATIENCE, process
+
 _SPARK_CLASS = Path(pyspark.__file__).parent / "bin" / "spark-class"
-_PATIENCE = 60.0  # seconds for a process to say that it is up
+
+
+class Running(NamedTuple):
+    """The process ids of a Python worker that runs tasks, of its executor, and of the cluster's worker above that."""
+
+    python: int
+    executor: int
+    worker: int
 
 
 @dataclass
 class Cluster:
-    """A running cluster: its master's URL, and its processes' logs."""
+    """A running cluster: its master's URL, and its workers, each with a core and one executor at a time."""
 
     master: str
-    folder: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def executors(self, worker: int | None = None) -> list[int]:
-        """The process ids of the executors that live, of all workers or of one."""
-        parents = {process.pid for n, process in enumerate(self.workers) if worker in (None, n)}
-        found = []
-        for place in Path("/proc").glob("[0-9]*"):
-            try:
-                command, status = (place / "cmdline").read_bytes(), (place / "stat").read_text()
-            except OSError:  # it has ended meanwhile
-                continue
-            if b"CoarseGrainedExecutorBackend" in command and int(status.rpartition(")")[2].split()[1]) in parents:
-                found.append(int(place.name))
-        return found
-
-    def log(self, name: str) -> str:
-        """What `master`, `worker-0`, … have said so far."""
-        return (self.folder / f"{name}.log").read_text(errors="replace")
+    def running(self) -> list[Running]:
+        """The Python workers that live. A worker starts executors, an executor starts a daemon, and the daemon forks."""
+        workers = {worker.pid for worker in self.workers}
+        processes = _processes()
+        executors, daemons = (
+            {pid: parent for pid, (parent, command) in processes.items() if name in command}
+            for name in (b"CoarseGrainedExecutorBackend", b"pyspark.daemon")
+        )
+        chains = [(pid, daemons[daemon]) for pid, daemon in daemons.items() if daemon in daemons]
+        return [
+            Running(pid, executor, executors[executor]) for pid, executor in chains if executors.get(executor) in workers
+        ]
 
 
 @contextmanager
-def standalone(folder: Path, workers: int = 2, memory: str = "1g", **environment: str) -> Iterator[Cluster]:
+def standalone(folder: Path, workers: int, memory: str, **environment: str) -> Iterator[Cluster]:
     """A master and workers of one core each, in processes that end with the block.
+
+    Each worker has an address of its own, because Spark starts no copy of a slow task on the host that has it already.
 
     Args:
         folder: where their logs and the executors' working folders go.
         workers: how many.
         memory: of each.
-        environment: what the workers, and so the executors, find in their environment beside the caller's own.
+        environment: what all of them find in their environment, and so the executors, beside the caller's own.
     """
     with ExitStack() as stack:
-        command = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
-        stack.enter_context(_process(folder / "master.log", command, {}))
-        master = _said(folder / "master.log", r"Starting Spark master at (spark://\S+)")
-        cluster = Cluster(master, folder)
+
+        def start(kind: str, host: str, log: Path, ready: str, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
+            command = [_SPARK_CLASS, f"org.apache.spark.deploy.{kind}", "--host", host, "--webui-port", "0", *arguments]
+            # no PYTHONPATH: executors must not find flowspark in the checkout
+            settings = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_LOCAL_IP": host, "PYTHONPATH": ""} | environment
+            return stack.enter_context(process(log, command, settings)), _said(log, ready)
+
+        ready = r"Starting Spark master at (spark://\S+)"
+        _, master = start("master.Master", "127.0.0.1", folder / "master.log", ready, "--port", "0")
+        cluster = Cluster(master)
         for n in range(workers):
-            command = ["org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", "1"]
-            command += ["--memory", memory, "--work-dir", str(folder / f"work-{n}"), master]
-            cluster.workers.append(stack.enter_context(_process(folder / f"worker-{n}.log", command, environment)))
-        for n in range(workers):
-            _said(folder / f"worker-{n}.log", "Successfully registered with master")
+            arguments = "--cores", "1", "--memory", memory, "--work-dir", str(folder / f"work-{n}"), master
+            log = folder / f"worker-{n}.log"
+            worker, _ = start("worker.Worker", f"127.0.0.{n + 2}", log, "Successfully registered", *arguments)
+            cluster.workers.append(worker)
         yield cluster
 
 
-@contextmanager
-def _process(log: Path, command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    base = os.environ | {"SPARK_DAEMON_MEMORY": "256m", "SPARK_LOCAL_IP": "127.0.0.1"}
-    with log.open("wb") as sink:
-        # spark-class becomes Java; a group of its own, so that the executors end with their worker
-        process = subprocess.Popen(
-            [_SPARK_CLASS, *command], stdout=sink, stderr=subprocess.STDOUT, start_new_session=True, env=base | environment
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+def _processes() -> dict[int, tuple[int, bytes]]:
+    """Of each process of this machine, by its id: its parent's id, and its command line."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            found[int(place.name)] = parent, (place / "cmdline").read_bytes()
+    return found
 
 
 def _said(log: Path, pattern: str) -> str:
     """The first group (or all) of what a process says when it is up."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = re.search(pattern, log.read_text(errors="replace"))
         if found:
             return found[found.re.groups and 1]
         time.sleep(0.1)
-    raise TimeoutError(f"{log.name} does not say '{pattern}' within {_PATIENCE:.0f} s:\n{log.read_text(errors='replace')}")
+    raise TimeoutError(f"{log.name} does not say '{pattern}' within {PATIENCE:.0f} s:\n{log.read_text(errors='replace')}")
