@@ -48,12 +48,23 @@ def look(folder: str, day: str) -> dict[str, Any]:
 
 
 def about(dag: DAG, day: str) -> dict[str, Any]:
-    return {
-        "timetable": repr(dag.timetable),
-        "catchup": dag.catchup,
-        "max_active_runs": dag.max_active_runs,
-        "tasks": {task.task_id: plain(vars(task)) for task, _ in rendered(dag, day)},
-    }
+    tasks = dict[str, Any]()
+    for task, context in rendered(dag, day):
+        tasks[task.task_id] = plain(vars(task))
+        if task.task_id == "count" and "emr" in dag.dag_id:
+            tasks[task.task_id]["waits"] = submitted(task, context)
+    attributes = {name: getattr(dag, name) for name in ("catchup", "max_active_runs")}
+    return attributes | {"timetable": repr(dag.timetable), "tasks": tasks}
+
+
+def submitted(task: BaseOperator, context: dict[str, Any]) -> dict[str, Any]:
+    """Runs the first half of a task for EMR, and returns what it then waits for."""
+    try:
+        task.execute(context | {"ti": SimpleNamespace(xcom_push=lambda **_: None)})
+    except TaskDeferred as waits:
+        kind, attributes = waits.trigger.serialize()
+        return {"trigger": kind.rpartition(".")[2], **attributes}
+    return {}
 
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:
@@ -72,19 +83,6 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def submit(folder: str, day: str) -> dict[str, Any]:
-    found = {}
-    for dag in bag(folder).dags.values():
-        for task, context in rendered(dag, day):
-            if "emr" in dag.dag_id and task.task_id == "count":
-                try:
-                    task.execute(context | {"ti": SimpleNamespace(xcom_push=lambda **_: None)})
-                except TaskDeferred as waits:
-                    kind, attributes = waits.trigger.serialize()
-                    found[dag.dag_id] = {"trigger": kind.rpartition(".")[2], **attributes}
-    return found
-
-
 def poke(folder: str) -> None:
     dag = bag(folder).dags["flowspark_consumer"]
     template = dag.get_task("complete").bucket_key
@@ -99,4 +97,4 @@ if __name__ == "__main__":
     if command == "poke":
         poke(*arguments)
     else:
-        print(json.dumps({"look": look, "submit": submit}[command](*arguments), default=str))
+        print(json.dumps(look(*arguments), default=str))

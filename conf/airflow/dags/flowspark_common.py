@@ -2,7 +2,7 @@
 
 A way of running (EMR Serverless, EMR step, Databricks, spark-submit) is a file beside this one. Each makes four DAGs:
 
-    flowspark_WAY_daily          counts each UTC day, DELAY after it has ended
+    flowspark_WAY_daily          counts each UTC day, some time after it has ended
     flowspark_WAY_daily_again    counts it once more two days later, if log files came late
     flowspark_WAY_hourly         the same for hours
     flowspark_WAY_hourly_again
@@ -25,6 +25,7 @@ from airflow.sdk import DAG, Asset, BaseOperator, CronDataIntervalTimetable
 INPUTS = ["s3://FILL_IN_LOG_BUCKET"]
 LOOKUP = "s3://FILL_IN_BUCKET/flowspark/lookup.csv"
 OUTPUT = "s3://FILL_IN_BUCKET/flow-counts"
+FLAGS: list[str] = []  # further flags of the job, such as ["--allow-empty"] where an hour may have no logs
 START = datetime(2026, 11, 1, tzinfo=UTC)  # the first day that is counted without being asked for
 
 # A run that takes longer is ended: by the platform, where it has such a limit, else by Airflow.
@@ -59,6 +60,7 @@ class Pass:
     flags: tuple[str, ...]
 
 
+# A second pass waits for two days with one run at a time, and keeps pace: when a run ends, the next one has waited as well.
 PASSES = (
     Pass("daily", "", timedelta(hours=2), ()),
     Pass("daily", "_again", timedelta(days=2), ("--skip-unchanged",)),
@@ -75,7 +77,7 @@ def schedule(period: str) -> CronDataIntervalTimetable:
 def arguments(each: Pass) -> list[str]:
     """The arguments of the job, with a template for the interval."""
     inputs = [text for uri in INPUTS for text in ("--input", uri)]
-    return [*inputs, "--lookup", LOOKUP, "--output", OUTPUT, "--interval", INTERVAL[each.period], *each.flags]
+    return [*inputs, "--lookup", LOOKUP, "--output", OUTPUT, "--interval", INTERVAL[each.period], *FLAGS, *each.flags]
 
 
 def make_dags(way: str, operator: Callable[..., BaseOperator]) -> None:

@@ -1,7 +1,7 @@
 """Counts flow logs on Databricks, with the job of the bundle in conf/databricks. The worker slot is free meanwhile.
 
-The bundle's variables say where logs, lookup and results are. A run gets its interval from here. It runs one of the two tasks
-of the job: `yesterday`, or in a second pass `late_files`, which has the flag --skip-unchanged.
+The bundle's variables say where logs, lookup and results are. A run gets its interval from here. It runs one of the job's
+two tasks: `yesterday`, or in a second pass `late_files`, which has the flag --skip-unchanged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Counts flow logs on EMR Serverless. The worker slot is free while the job runs, because the operator is deferrable.
 
-`serverless-job-run.json` beside this file says what is run. It is a filled-in copy of the file in conf/emr. The job's arguments
-and the name of the run are replaced here.
+`serverless-job-run.json` beside this file says what is run. It is a filled-in copy of the file in conf/emr. The job's
+arguments and the name of the run are replaced here.
 """
 
 from __future__ import annotations

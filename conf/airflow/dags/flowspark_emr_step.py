@@ -1,7 +1,7 @@
 """Counts flow logs as a step on an EMR cluster that is running. The worker slot is free meanwhile.
 
-`step.json` beside this file says what is run. It is a filled-in copy of the file in conf/emr. The job's arguments and the name
-of the step are replaced here.
+`step.json` beside this file says what is run. It is a filled-in copy of the file in conf/emr. The job's arguments and the
+name of the step are replaced here.
 
 The step and the wait for it are one task, so that a retry adds a new step. If a sensor waited for the step, a retry of the
 sensor would only look at the failed step again.
