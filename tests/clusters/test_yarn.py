@@ -74,7 +74,7 @@ class Failure(NamedTuple):
 FAILURES = [
     Failure(1, 'Cannot run program "./environment/bin/nowhere"', python="./environment/bin/nowhere"),
     Failure(2, "unrecognized arguments: --lokup x (did you mean --lookup?)", ("--lokup", "x")),
-    Failure(3, "/nothing does not exist", ("--input", "{bucket}/nothing")),
+    Failure(3, "/nothing does not exist", ("--input", "{bucket}/nothing", "--output", "{bucket}/failed")),
     Failure(4, "record lines were rejected", ("--max-reject-ratio", "0.01")),
 ]
 
