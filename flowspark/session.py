@@ -99,7 +99,8 @@ def local_frame(spark: SparkSession, rows: Sequence[tuple[Any, ...]], schema: pa
     if pyspark.__version__.startswith("3."):
         from pyspark.sql.pandas.types import from_arrow_schema
 
-        return spark.createDataFrame(rows, from_arrow_schema(schema), verifySchema=False)
+        unchecked = {} if is_connect(spark) else {"verifySchema": False}  # Connect has no such check
+        return spark.createDataFrame(rows, from_arrow_schema(schema), **unchecked)
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return spark.createDataFrame(pa.Table.from_arrays(arrays, schema=schema))
