@@ -26,7 +26,7 @@ _SUBMIT = Path(pyspark.__file__).parent / "bin" / "spark-submit"
 _STREAMED = ("ExecutePlan", "ReattachExecute")  # the answer is a stream
 _UPLOADED = ("AddArtifacts",)  # the request is one
 
-# the settings that a session on Databricks' serverless compute may change, as its documentation lists them
+# some of the few settings that a session on Databricks' serverless compute may change
 CHANGEABLE = {
     "spark.databricks.execution.timeout",
     "spark.sql.ansi.enabled",
