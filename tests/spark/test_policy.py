@@ -8,7 +8,9 @@ import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from flowspark import pipeline
 from flowspark.errors import CheckError, InputError
@@ -150,3 +152,28 @@ def test_spark_knows_each_setting_of_the_recipes(spark):
         *(name for name in given if name.startswith("spark.emr-serverless.")),
         *(name for name in given if re.fullmatch(r"spark\.(yarn\.appMasterEnv|executorEnv)\.\w+", name)),
     }
+
+
+@pytest.mark.newest
+def test_the_proxy_answers_as_s3_does_under_a_policy(bucket, proxy):
+    client = boto3.client("s3", "us-east-1", endpoint_url=proxy.url)
+
+    def status(operation: str, **parameters: object) -> int:
+        try:
+            answer = getattr(client, operation)(Bucket=bucket.name, **parameters)
+        except ClientError as error:
+            answer = error.response
+        return answer["ResponseMetadata"]["HTTPStatusCode"]
+
+    bucket.put("k/a", b"x")
+    place = f"arn:aws:s3:::{bucket.name}"
+    reading = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{place}/k/*"}
+    listing = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": place}
+    proxy.enforce({"Statement": [reading]})
+    assert [status("get_object", Key=key) for key in ("k/a", "k/missing", "other")] == [200, 403, 403]
+    assert [status("head_object", Key="k/missing"), status("list_objects_v2"), status("head_bucket")] == [403, 403, 403]
+    (error,) = client.delete_objects(Bucket=bucket.name, Delete={"Objects": [{"Key": "k/a"}]})["Errors"]
+    assert (error["Key"], error["Code"], bucket.keys()) == ("k/a", "AccessDenied", ["k/a"])
+    proxy.enforce({"Statement": [reading, listing]})
+    assert [status("get_object", Key=key) for key in ("k/a", "k/missing", "other")] == [200, 404, 403]
+    assert [status("head_object", Key="k/missing"), status("list_objects_v2"), status("head_bucket")] == [404, 200, 200]

@@ -72,30 +72,3 @@ def test_a_policy_that_is_not_understood_is_an_error(part):
     statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{BUCKET}/*"} | part
     with pytest.raises(ValueError, match="do not understand"):
         allows({"Statement": [statement]}, Need("s3:GetObject", KEY))
-
-
-def test_the_proxy_answers_as_s3_does_under_a_policy(bucket, proxy):
-    import boto3
-    from botocore.exceptions import ClientError
-
-    client = boto3.client("s3", "us-east-1", endpoint_url=proxy.url)
-
-    def status(operation: str, **parameters: object) -> int:
-        try:
-            answer = getattr(client, operation)(Bucket=bucket.name, **parameters)
-        except ClientError as error:
-            answer = error.response
-        return answer["ResponseMetadata"]["HTTPStatusCode"]
-
-    bucket.put("k/a", b"x")
-    place = f"arn:aws:s3:::{bucket.name}"
-    reading = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{place}/k/*"}
-    listing = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": place}
-    proxy.enforce({"Statement": [reading]})
-    assert [status("get_object", Key=key) for key in ("k/a", "k/missing", "other")] == [200, 403, 403]
-    assert [status("head_object", Key="k/missing"), status("list_objects_v2"), status("head_bucket")] == [403, 403, 403]
-    (error,) = client.delete_objects(Bucket=bucket.name, Delete={"Objects": [{"Key": "k/a"}]})["Errors"]
-    assert (error["Key"], error["Code"], bucket.keys()) == ("k/a", "AccessDenied", ["k/a"])
-    proxy.enforce({"Statement": [reading, listing]})
-    assert [status("get_object", Key=key) for key in ("k/a", "k/missing", "other")] == [200, 404, 403]
-    assert [status("head_object", Key="k/missing"), status("list_objects_v2"), status("head_bucket")] == [404, 200, 200]
