@@ -5,7 +5,7 @@ Databricks tells a task when its run was due (`{{job.trigger.time.iso_date}}`), 
     tag_days.py --due=2026-11-23 --interval=scheduled --input=…     runs flowspark --interval 2026-11-22 --input=…
 
 `--due` is the day on which the run was due, and `--days-back` (default 1) how many days before it the counted day is. If
-`--interval` names a day or an hour, it counts. All other arguments are flowspark's.
+`--interval` names a day or an hour, that interval is counted instead. All other arguments are flowspark's.
 """
 
 from __future__ import annotations

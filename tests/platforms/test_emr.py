@@ -162,7 +162,7 @@ def test_the_driver_and_an_executor_of_a_step_fit_one_core_node():
     assert {group["InstanceType"] for group in filled("cluster-instances.json")} == {"m6i.xlarge"}
 
 
-@pytest.mark.parametrize("name", [*POLICIES, "trust-serverless.json"])
+@pytest.mark.parametrize("name", [*POLICIES, "trust-serverless.json", "trust-ec2.json"])
 def test_iam_accepts_a_policy_that_is_filled_in(name):
     from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
 

@@ -28,7 +28,8 @@ OUTPUT = "s3://FILL_IN_BUCKET/flow-counts"
 FLAGS: list[str] = []  # further flags of the job, such as ["--allow-empty"] where an hour may have no logs
 START = datetime(2026, 11, 1, tzinfo=UTC)  # the first day that is counted without being asked for
 
-# A run that takes longer is ended: by the platform, where it has such a limit, else by Airflow.
+# How long a run may take. EMR Serverless and Databricks end a longer one (conf/emr, conf/databricks). Airflow stops waiting
+# after LIMIT + QUEUE for EMR, and after LIMIT + 2 * QUEUE for Databricks; then it also ends a spark-submit.
 LIMIT = timedelta(hours=3)
 # The longest that a platform may need before a run starts: an application that starts, a cluster that is busy.
 QUEUE = timedelta(hours=1)
@@ -60,7 +61,8 @@ class Pass:
     flags: tuple[str, ...]
 
 
-# A second pass waits for two days with one run at a time, and keeps pace: when a run ends, the next one has waited as well.
+# Only one run of a DAG is active, but the second pass does not fall behind: each run waits until two days after its own
+# interval, not two days from its start.
 PASSES = (
     Pass("daily", "", timedelta(hours=2), ()),
     Pass("daily", "_again", timedelta(days=2), ("--skip-unchanged",)),

@@ -1,7 +1,7 @@
 """An example of a DAG that uses the results: it waits for the marker of a complete day, then reads the day's summary.
 
-A run removes the marker before it replaces a table and writes it again at the very end. So where the marker is, all results
-of the interval are complete and of one run.
+A run removes the marker before it replaces a table and writes it again at the very end. So the marker is there only when
+all results of the interval are complete and of one run (flowspark's README, "What is safe", has the one exception).
 """
 
 from __future__ import annotations

@@ -22,7 +22,11 @@ JARS = "FILL_IN_JARS/*"
 
 
 class NoRetryInVain(RetryPolicy):
-    """Does not retry what would fail again: exit code 2 (wrong settings), 3 (unusable input) or 4 (a failed check)."""
+    """Does not retry exit codes 2 (wrong settings), 3 (unusable input) and 4 (a failed check).
+
+    Codes 2 and 4 come again until somebody changes something, and so does 3 as a rule. The job's message says so if it is
+    worth trying again.
+    """
 
     def evaluate(self, exception: BaseException, *_: Any, **__: Any) -> RetryDecision:
         code = re.search(r"Error code is: ([234])\.", str(exception))
