@@ -39,7 +39,7 @@ def check_access(books: Books, listed: Sequence[str]) -> None:
 
     Raises:
         FlowsparkError: the driver can open such a file, or can no longer open one that was read.
-        InputError: of a bucket, neither the workers nor the driver can open any object.
+        InputError: neither workers nor the driver can open any object of a bucket.
     """
     by_bucket: dict[str, list[str]] = defaultdict(list)
     for path in dict.fromkeys(books.refused):  # pieces of one file
@@ -51,9 +51,9 @@ def check_access(books: Books, listed: Sequence[str]) -> None:
         if good:
             remedy = _OWN_ACCESS if bucket else _SAME_RIGHTS
             raise FlowsparkError(
-                f"{len(good):,} of {books.listed:,} file(s) were refused to workers, and the driver can open them: the "
-                f"files are good, and nothing is published. {remedy[0].upper()}{remedy[1:]}. If they have all that, run "
-                f"again. What the workers were told:\n  {_first_of(good, books)}"
+                f"workers could not open {len(good):,} of {books.listed:,} file(s), but the driver can: the files are "
+                f"good, and nothing is published. {remedy[0].upper()}{remedy[1:]}. If the executors have this access, run "
+                f"again. Errors of the workers:\n  {_first_of(good, books)}"
             )
         if bucket and any(isinstance(fault, Unreadable) for fault in faults):
             _check_bucket(bucket, tried, books, listed)

@@ -51,7 +51,7 @@ def wants_connect(environment: Mapping[str, str]) -> bool:
 
 
 def connect() -> SparkSession:
-    """A session on the server that SPARK_REMOTE names, which has given a first answer.
+    """Returns a session on the server of SPARK_REMOTE, once that server has answered.
 
     Raises:
         FlowsparkError: the server does not answer, or refuses.

@@ -52,8 +52,8 @@ def report_failure(message: str, exit_code: int) -> None:
 def _finish_application(java: Any, message: str, exit_code: int) -> None:
     """Ends the application with a message of its own. Spark has no public call for that.
 
-    Of a Python driver, Spark's ApplicationMaster learns only the exit code, unless it was told before how the application
-    has ended.
+    Spark's ApplicationMaster learns only the exit code of a Python driver, unless it was told earlier how the application
+    ended.
     """
     home = java.java.lang.Class.forName(_APPLICATION_MASTER)
     field = home.getDeclaredField(_RUNNING)

@@ -45,7 +45,7 @@ class CheckError(FlowsparkError):
 class BadFile(InputError):
     """One log file that cannot be read to its end (rule 10); the scan names it, with its path.
 
-    `refused` tells that the storage did not hand it over, for which the worker's access may be at fault (access.py).
+    `refused`: the storage did not hand the file over, so the worker's access may be at fault (access.py).
     """
 
     refused = False
@@ -60,7 +60,7 @@ class CannotList(InputError):
 
 
 class Gone(BadFile):
-    """A log file that is not there for the one who opens it."""
+    """A log file that does not exist where it is opened."""
 
     refused = True
 

@@ -76,7 +76,7 @@ def is_local(uri: str) -> bool:
 
 
 def platform_uri(uri: str) -> str:
-    """The location that Spark takes for one that a person gives: on Databricks, `/Volumes/…` and `/dbfs/…` are `dbfs:/…`.
+    """Returns a location in the form that Spark takes: on Databricks, `/Volumes/…` and `/dbfs/…` are `dbfs:/…`.
 
     There, both are folders only to Python and to a shell. Spark needs the URI, and does not take `file:/Volumes/…`.
     """

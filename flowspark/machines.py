@@ -1,6 +1,6 @@
 """Whether the driver and the executors see the same files at a path, on one machine or on several.
 
-A plain path or a `file:` URI is a place on the disk of whoever opens it. Flowspark lists it on the driver, and executors
+A plain path or a `file:` URI is a place on the disk of whoever opens it. flowspark lists it on the driver, and executors
 read and write it. So on a cluster such a path is refused, unless the person says that all machines share the file system
 there. What a person says is checked: executors look for files that the driver sees.
 """
@@ -46,13 +46,13 @@ def check_paths(spark: SparkSession, inputs: Iterable[str], output: str | None =
     """Checks that the inputs and the output are places that all machines of a run reach.
 
     Args:
-        spark: the session, which tells on how many machines the run is.
+        spark: the session, which tells whether the run is on one machine.
         inputs: files and folders, as paths or URIs.
         output: the folder for the results, if there is one.
         shared: whether the person says that all machines have the same files at local paths.
 
     Raises:
-        UsageError: one of them is on the own disk of each machine, or cannot be written.
+        UsageError: a path is on each machine's own disk, or executors cannot write the output.
     """
     if output is not None and is_workspace(output):
         raise UsageError(
@@ -110,7 +110,7 @@ def _compare(spark: SparkSession, expected: Sizes) -> None:
     tasks = cores(spark)  # as many as run at a time: the scheduler deals the first ones out to all executors
     rows = spark.range(0, tasks, 1, tasks).mapInArrow(_look(expected), "host string, path string").collect()
     sizes = dict(expected)
-    # the scan tells of a file that has changed or gone meanwhile
+    # files that changed or went meanwhile are left to the scan to report
     differing = sorted({(row["host"], row["path"]) for row in rows if _size(row["path"]) == sizes[row["path"]]})
     if differing:
         shown = "".join(f"\n  {host}: {path}" for host, path in differing[:_SHOWN])

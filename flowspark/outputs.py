@@ -139,7 +139,7 @@ class Output:
         return [name for name in RESULTS if not self._part_files(name)]
 
     def check_published(self) -> None:
-        """Checks that the driver sees each table that executors have written to the disk of a cluster.
+        """Checks that, on a cluster with a local output path, the driver sees each table that executors have written.
 
         Raises:
             FlowsparkError: an executor has written a table to a disk of its own.

@@ -72,8 +72,8 @@ class Phases:
     def jobs(self, description: str) -> Iterator[None]:
         """Names the Spark jobs that this thread starts in a block: the group is the phase, the description is given.
 
-        What the thread's jobs were called before comes back afterwards. On Spark Connect it does nothing: the server names
-        the jobs there.
+        Afterwards the thread's earlier group and description are restored. On Spark Connect it does nothing: the server
+        names the jobs there.
         """
         if is_connect(self.spark):
             yield

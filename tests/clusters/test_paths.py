@@ -157,7 +157,7 @@ def test_disks_that_differ_and_workers_without_credentials_fail_a_run_and_publis
     assert contents(hidden) == before
     assert contents(shared / "out2") == {}
 
-    assert " of 8 file(s) were refused to workers, and the driver can open them: " in told[6], told[6]
+    assert " of 8 file(s), but the driver can: " in told[6], told[6]
     assert "spark.executorEnv.AWS_ACCESS_KEY_ID" in told[6]
     assert "ACCESS_DENIED" in told[6]
     assert contents(shared / "out3") == {}

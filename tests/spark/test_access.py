@@ -29,7 +29,7 @@ def test_an_object_that_the_driver_can_open_is_a_good_file(proxy, listed):
         check_access(refused(listed, listed[0], listed[1], listed[1]), listed)
     assert caught.value.exit_code == 1
     message = str(caught.value)
-    assert message.startswith("1 of 3 file(s) were refused to workers, and the driver can open them: ")
+    assert message.startswith("workers could not open 1 of 3 file(s), but the driver can: ")
     assert message.endswith(f"\n  {listed[1]}: cannot be opened: no")
     for remedy in ("spark.executorEnv.AWS_ACCESS_KEY_ID", "role of their machine or pod", "--reader spark"):
         assert remedy in message
