@@ -218,7 +218,8 @@ def write_tar(home: Path, path: Path, seconds: int) -> None:
 def main() -> None:
     """Builds what the flags ask for."""
     flags = argparse.ArgumentParser(prog="scripts/package", description=__doc__)
-    flags.add_argument("what", nargs="*", choices=["wheel", "zip", "environment", []], help="default: all three")
+    packages = ["wheel", "zip", "environment", "all"]
+    flags.add_argument("what", nargs="*", choices=packages, default="all", help="default: all")
     flags.add_argument("--to", type=Path, default=ROOT / "dist", metavar="FOLDER", help="default: dist/")
     flags.add_argument("--python", choices=PYTHONS, default=PYTHONS[0], help="the environment's Python; default 3.11")
     flags.add_argument("--arch", choices=MACHINES, default=platform.machine(), help="its CPU; default this machine's")
@@ -231,7 +232,7 @@ def main() -> None:
         "zip": lambda: make_zip(given.to, seconds),
         "environment": lambda: make_environment(given.to, seconds, given.python, given.arch, given.interpreter),
     }
-    for what in given.what or makers:
+    for what in makers if "all" in given.what else given.what:
         path = makers[what]()
         content = path.read_bytes()
         print(f"{len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}", path, sep="\n", flush=True)
