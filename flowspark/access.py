@@ -12,12 +12,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from flowspark.binary import READABLE_NOW
 from flowspark.books import Books
 from flowspark.errors import BadFile, FlowsparkError, InputError, Unreadable, one_line, printable
 from flowspark.files import S3_URI, is_local
 from flowspark.search import at_once
 from flowspark.storage import storage_of
 
+_AT_FIRST = 16  # files: if they decide it, no others are tried
 _TRIED = 10_000  # of a bucket's files: each takes the driver two requests
 _SHOWN = 5
 
@@ -34,29 +36,38 @@ def check_access(books: Books, listed: Sequence[str]) -> None:
     """Checks that the files that the workers were refused are bad files, and that the workers' access is not at fault.
 
     Args:
-        books: what a scan of the direct reader has found.
+        books: what a scan has found.
         listed: the paths of all files that were to be read.
 
     Raises:
-        FlowsparkError: the driver can open such a file, or can no longer open one that was read.
+        FlowsparkError: the driver, or Spark, can open such a file; or the driver can no longer open one that was read.
         InputError: neither workers nor the driver can open any object of a bucket.
     """
+    readable = [path for path, error in books.bad_files.items() if error == READABLE_NOW]
+    if readable:
+        raise FlowsparkError(
+            f"Spark could not read {len(books.vanished):,} of {books.listed:,} file(s) in two attempts, and can read some "
+            "of them now: these are good files, and nothing is published. The usual reasons are executors without access "
+            "to the storage (the role of their machine or pod, the network), and a storage that had trouble; mend that and "
+            f"run again:\n  {_first_of(readable, books)}"
+        )
     by_bucket: dict[str, list[str]] = defaultdict(list)
     for path in dict.fromkeys(books.refused):  # pieces of one file
         by_bucket[_bucket(path)].append(path)
     for bucket, paths in by_bucket.items():
-        tried = paths[:: -(-len(paths) // _TRIED)]
-        faults = at_once(_fault, tried)
-        good = [path for path, fault in zip(tried, faults, strict=True) if fault is None]
-        if good:
-            remedy = _OWN_ACCESS if bucket else _SAME_RIGHTS
-            raise FlowsparkError(
-                f"workers could not open {len(good):,} of {books.listed:,} file(s), but the driver can: the files are "
-                f"good, and nothing is published. {remedy[0].upper()}{remedy[1:]}. If the executors have this access, run "
-                f"again. Errors of the workers:\n  {_first_of(good, books)}"
-            )
-        if bucket and any(isinstance(fault, Unreadable) for fault in faults):
-            _check_bucket(bucket, tried, books, listed)
+        for tried in (paths[:_AT_FIRST], paths[_AT_FIRST :: -(-len(paths) // _TRIED)]):
+            faults = at_once(_fault, tried)
+            good = [path for path, fault in zip(tried, faults, strict=True) if fault is None]
+            if good:
+                remedy = _OWN_ACCESS if bucket else _SAME_RIGHTS
+                raise FlowsparkError(
+                    f"workers could not open {len(paths):,} of {books.listed:,} file(s), and the driver can open "
+                    f"{len(good):,} of {len(tried):,} that it has tried: these are good files, and nothing is published. "
+                    f"{remedy[0].upper()}{remedy[1:]}. If the executors have this access, run again. Errors of the "
+                    f"workers:\n  {_first_of(good, books)}"
+                )
+            if bucket and any(isinstance(fault, Unreadable) for fault in faults):
+                _check_bucket(bucket, tried, books, listed)
 
 
 def _check_bucket(bucket: str, refused: Sequence[str], books: Books, listed: Sequence[str]) -> None:

@@ -74,6 +74,10 @@ def telling_listing(path: str) -> Iterator[None]:
         ) from error
 
 
+READABLE_NOW = "could not be read in two attempts, but can be read now; run again"
+"""What `why_unread` says of a file that is not bad: an executor without access, or a storage that had trouble."""
+
+
 def why_unread(spark: SparkSession, path: str) -> str:
     """Why Spark's reader has given no row for a file in both scans: its error when it reads this file alone."""
     try:
@@ -91,4 +95,4 @@ def why_unread(spark: SparkSession, path: str) -> str:
             "Spark has no row for this file, as for a name that ends in ._COPYING_ or a key that ends in a slash; "
             "rename it, or use --reader direct"
         )
-    return "could not be read in two attempts, but can be read now; run again"
+    return READABLE_NOW

@@ -100,7 +100,7 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
     Args:
         scan: the stored scan.
         listed: the paths of all files that were to be read.
-        why_unread: tells what is wrong with a file without an audit. It is called for the first ten of them. Without this
+        why_unread: tells what is wrong with a file without an audit. It is called for ten of them at most. Without this
             function, such files are only in `vanished`, and not yet in `bad_files`: they have to be read again.
     """
     from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
@@ -199,5 +199,7 @@ def _read_faults(books: Books, audits: DataFrame, listed: Sequence[str]) -> None
 
 
 def _explain_vanished(books: Books, why_unread: Callable[[str], str]) -> None:
-    books.bad_files |= {path: why_unread(path) for path in books.vanished[:_EXPLAINED]}
-    books.bad_files |= dict.fromkeys(books.vanished[_EXPLAINED:], "could not be read by Spark; run again")
+    """Enters what is wrong with files without an audit: for a few of them, spread evenly, as `why_unread` finds out."""
+    books.bad_files |= dict.fromkeys(books.vanished, "could not be read by Spark; run again")
+    every = -(-len(books.vanished) // _EXPLAINED) or 1
+    books.bad_files |= {path: why_unread(path) for path in books.vanished[::every]}

@@ -9,7 +9,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
@@ -65,8 +65,12 @@ def connect() -> SparkSession:
         )
     try:
         spark = SparkSession.builder.getOrCreate()
-    except PySparkValueError as error:
-        raise UsageError(f"SPARK_REMOTE is not the address of a Spark Connect server: {cause(error)}") from error
+    except (PySparkValueError, ValueError):
+        # no account of pyspark's, and no cause: it quotes the address, and with it the token
+        raise UsageError(
+            "SPARK_REMOTE is not the address of a Spark Connect server; write sc://HOST:PORT, and options after '/;', as "
+            "in sc://HOST:PORT/;token=TOKEN;use_ssl=true ('=' in a value is written %3D)"
+        ) from None
     _check_answer(spark, remote.split(";")[0].rstrip("/") if remote else "the server")  # what follows may be a token
     return spark
 
@@ -118,8 +122,11 @@ def temporary_setting(spark: SparkSession, name: str, value: str) -> Iterator[No
         return
     try:
         yield
-    finally:
-        spark.conf.set(name, str(before))
+    except BaseException:
+        with suppress(Exception):  # the first error tells more
+            spark.conf.set(name, str(before))
+        raise
+    spark.conf.set(name, str(before))
 
 
 def disconnect(spark: SparkSession) -> None:
@@ -147,11 +154,11 @@ def ship_package(spark: SparkSession) -> None:
         path.write_bytes(content)
         try:
             spark.addArtifacts(str(path), pyfile=True)
+            _shipped.add(spark)
         except (PySparkException, RpcError) as error:
-            log.debug("the Spark Connect server has not taken the package: %s", cause(error))
+            log.info("the Spark Connect server takes no packages; flowspark has to be installed there: %s", cause(error))
         finally:
             sys.path[:] = [place for place in sys.path if place != str(path)]  # pyspark has added it
-    _shipped.add(spark)
 
 
 def package_zip() -> bytes:

@@ -48,7 +48,7 @@ def launch_settings(environment: Mapping[str, str]) -> dict[str, str]:
     written = _written_settings(environment)
     settings = {}
     if _PROGRESS not in written:
-        settings[_PROGRESS] = str(sys.stderr.isatty()).lower()  # otherwise the launcher turns the progress bar on
+        settings[_PROGRESS] = "false"  # the launcher would turn it on, and the job shows its own progress
     if not _JAVA_SETTINGS.search(written) and not any(environment.get(name) for name in _JAVA_VARIABLES):
         settings["spark.driver.extraJavaOptions"] = f"{_SHORT_RUN}{_archive_options(environment)}"
     return settings

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from flowspark.connect import is_connect
 from flowspark.errors import UsageError
-from flowspark.files import is_local, is_workspace, local_path, on_databricks
+from flowspark.files import hidden, is_local, is_workspace, local_path, on_databricks
 from flowspark.java import is_local as is_local_master
 
 if TYPE_CHECKING:
@@ -151,10 +151,15 @@ def _look(expected: Sizes) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.R
 
 
 def _first_file(path: str) -> str | None:
-    """A path itself if it is a file, or any file below it; None if there is none."""
+    """A path itself if it is a file, or any file below it that is not hidden; None if there is none."""
     if not Path(path).is_dir():
         return path
-    return next((f"{folder}/{names[0]}" for folder, _, names in os.walk(path) if names), None)
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not hidden(name)]
+        seen = next((name for name in names if not hidden(name)), None)
+        if seen:
+            return f"{folder}/{seen}"
+    return None
 
 
 def _size(path: str) -> int:

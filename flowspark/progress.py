@@ -95,13 +95,15 @@ def _task_counter(spark: SparkSession, group: str) -> Callable[[], Tasks] | None
 
 
 def failed_tasks(spark: SparkSession, group: str) -> int:
-    """How many tasks of a job group have failed so far; 0 on Spark Connect, which does not tell."""
-    return sum(stage.numFailedTasks for stage in _stages(spark, group)) if hasattr(spark, "sparkContext") else 0
+    """How many tasks have failed in the jobs of a job group that did not fail; 0 on Spark Connect, which does not tell."""
+    from flowspark.connect import is_connect
+
+    return 0 if is_connect(spark) else sum(stage.numFailedTasks for stage in _stages(spark, group))
 
 
 def _stages(spark: SparkSession, group: str) -> list[SparkStageInfo]:
-    """What Spark still knows of the stages of a job group's jobs."""
+    """What Spark still knows of the stages of a job group's jobs. A job that has failed, as some may, is left out."""
     tracker = spark.sparkContext.statusTracker()
     jobs = (tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group))
-    stages = (tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds)
+    stages = (tracker.getStageInfo(stage) for job in jobs if job and job.status != "FAILED" for stage in job.stageIds)
     return [stage for stage in stages if stage]

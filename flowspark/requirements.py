@@ -85,13 +85,16 @@ def missing_on_worker(name: str) -> str:
     >>> missing_on_worker("flowspark").split(";")[0]
     'flowspark is missing on a worker'
     """
-    if name == "flowspark":
-        return (
-            "flowspark is missing on a worker; ship it as a zip (scripts/package zip) with --py-files flowspark.zip, or on "
-            "Spark Connect with spark.addArtifacts('flowspark.zip', pyfile=True). Use a zip: a wheel would reach only the "
-            "driver"
+    if name != "flowspark":
+        return f"{name} is missing on a worker; {worker_remedy([name])}"
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        remedy = "add its wheel to the libraries of the job's cluster, or on serverless to those of its environment"
+    else:
+        remedy = (
+            "ship the zip of `scripts/package zip` with --py-files (a wheel there would reach only the driver). On Spark "
+            "Connect, whose server has taken no package from its client, install the wheel into the Python of its workers"
         )
-    return f"{name} is missing on a worker; {worker_remedy([name])}"
+    return f"flowspark is missing on a worker; {remedy}"
 
 
 def _driver_remedy(names: Iterable[str]) -> str:

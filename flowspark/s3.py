@@ -98,11 +98,11 @@ class S3:
         except FileNotFoundError as error:
             raise self._absence(path) from error
         except (OSError, ArrowException) as error:
-            hint = "; executors need credentials of their own" if _NO_ACCESS.search(str(error)) else ""
+            hint = "; check the credentials of the machine that opens it" if _NO_ACCESS.search(str(error)) else ""
             raise Unreadable(f"cannot be opened: {one_line(error)}{hint}") from error
 
     def _absence(self, path: str) -> BadFile:
-        """The error for an object that is not there: it is a folder, it is gone, or whoever asks is at another server."""
+        """Returns the error for a missing object: it is a folder, it was deleted, or the bucket does not exist here."""
         from pyarrow.fs import FileType
 
         bucket = self._bare(path).split("/", 1)[0]
@@ -111,7 +111,7 @@ class S3:
                 return BadFile(_UNOPENABLE)
             if self._info(bucket).type == FileType.NotFound:
                 return Unreadable(
-                    f"cannot be opened: there is no bucket {bucket} where AWS_ENDPOINT_URL or the region leads"
+                    f"cannot be opened: bucket {bucket} does not exist here; check AWS_ENDPOINT_URL and AWS_REGION"
                 )
         except CannotList:
             pass

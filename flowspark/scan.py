@@ -31,7 +31,7 @@ from flowspark.files import LogFile, platform_uri
 from flowspark.find import LogFiles, find_files
 from flowspark.keys import select
 from flowspark.layouts import Layout, parse_layout
-from flowspark.machines import check_paths, check_same_files, cores
+from flowspark.machines import check_paths, check_same_files, cores, on_one_machine
 from flowspark.missing import not_searched_warning
 from flowspark.requirements import missing_on_worker, worker_remedy
 from flowspark.session import local_frame
@@ -170,8 +170,9 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
             listed (rule 10). Each query reads the files anew, and a DataFrame has no place to list the files that it
             lacks. So `skip` leaves out only files that are bad each time they are read. The query still fails, after
             another try, for a file that the storage refuses or fails to hand over (no permission, archived, a server
-            that is down). It also fails for a large file that is read in pieces and changes meanwhile. If you have to
-            know which files were left out, run the job: its files table lists them.
+            that is down), and on a cluster for a local file that is gone. It also fails for a large file that is read in
+            pieces and changes meanwhile. If you have to know which files were left out, run the job: its files table
+            lists them.
         interval: the UTC day or hour, by publish time, whose files are read; default all.
         accounts, regions, flow_log_ids: only files of these, as their keys tell; default all.
         shared_filesystem: whether all machines of a cluster have the same files at local paths. Without it, local inputs
@@ -200,7 +201,7 @@ def read_flow_logs(  # noqa: PLR0913  # each is a flag of the job
     check_paths(spark, roots, shared=shared_filesystem)
     check_same_files(spark, roots, None, "")
     found = find_files(spark, roots, reader, selection, ignored=(MISSING,) if skip else ())
-    task = _on_workers(read_task, found.binary is None, given, names, skip)
+    task = _on_workers(read_task, found.binary is None, given, names, skip, on_one_machine(spark))
     if found.not_searched:
         log.warning("%s", not_searched_warning(found.not_searched))
     return _files_frame(spark, found, given).mapInArrow(task, from_arrow_schema(arrow_schema(names)))

@@ -176,7 +176,7 @@ def check_libraries(home: Path, machine: str) -> None:
                 continue
             if int.from_bytes(head[18:20], "little") != numbers[machine]:
                 sys.exit(f"scripts/package: {file.relative_to(home)} is not for {machine}; give another --interpreter")
-            found = re.findall(rb"\0GLIBC_2\.(\d+)\0", opened.read())
+            found = re.findall(rb"\0GLIBC_2\.(\d+)(?=\0)", opened.read())
         newest = max(newest, *map(int, found), 0)
     say(f"the environment needs glibc 2.{newest} or later on the nodes")
 

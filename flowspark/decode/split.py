@@ -26,9 +26,9 @@ from flowspark.decode.numbers import REASONS
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.records import Records, Reject, flow_keys
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
-from flowspark.errors import BadFile, Unreadable
+from flowspark.errors import BadFile, Gone, Unreadable
 from flowspark.fields import field_name
-from flowspark.files import LogFile, Piece, reported_path, utc_text
+from flowspark.files import LogFile, Piece, is_local, reported_path, utc_text
 from flowspark.layouts import Layout
 from flowspark.storage import storage_of
 
@@ -174,7 +174,12 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
 
 
 def read_split(
-    sources: Iterable[Source], given: Layout | None, columns: Sequence[str], *, skip_bad_files: bool
+    sources: Iterable[Source],
+    given: Layout | None,
+    columns: Sequence[str],
+    *,
+    skip_bad_files: bool,
+    one_machine: bool = True,
 ) -> Iterator[pa.RecordBatch]:
     """The records of some files, as batches of these columns. With the column `rejected`, rejected lines are rows too.
 
@@ -182,7 +187,8 @@ def read_split(
         BadFile: a file cannot be read to its end, and is not skipped; the message names it. With `skip_bad_files` each
             file is read twice, the first time only to know that it can be read to its end. A piece is never skipped,
             because other pieces of its file may have been read. A file that the storage did not hand over is not
-            skipped either, because the storage may hand it over the next time.
+            skipped either, because the storage may hand it over the next time. If not all executors are on the driver's
+            machine (`one_machine`), a local file that is gone is not skipped: this executor may lack the file system.
     """
     buffer = Buffer()
     wanted = frozenset(field_name(column) for column in columns)
@@ -197,7 +203,10 @@ def read_split(
                 while some := list(islice(rejects, _MANY)):
                     yield reject_batch(some, source.path, columns)
         except BadFile as error:
-            if source.piece or not skip_bad_files or isinstance(error, Unreadable):
+            unsure = isinstance(error, Unreadable) or (
+                isinstance(error, Gone) and not one_machine and is_local(source.path)
+            )
+            if source.piece or not skip_bad_files or unsure:
                 raise BadFile(f"{source.path}: {error}") from error
 
 

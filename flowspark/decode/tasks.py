@@ -15,11 +15,17 @@ def scan_task(batches: Iterable[pa.RecordBatch], direct: bool, given: Layout | N
     return scan_split(_sources(batches, direct=direct), given)
 
 
-def read_task(
-    batches: Iterable[pa.RecordBatch], direct: bool, given: Layout | None, columns: Sequence[str], skip_bad_files: bool
+def read_task(  # those of read_split, and how the files come
+    batches: Iterable[pa.RecordBatch],
+    direct: bool,
+    given: Layout | None,
+    columns: Sequence[str],
+    skip_bad_files: bool,
+    one_machine: bool,
 ) -> Iterator[pa.RecordBatch]:
     """`read_split` for the files that a task is given, by their paths (direct) or as bytes that Spark has read."""
-    return read_split(_sources(batches, direct=direct), given, columns, skip_bad_files=skip_bad_files)
+    sources = _sources(batches, direct=direct)
+    return read_split(sources, given, columns, skip_bad_files=skip_bad_files, one_machine=one_machine)
 
 
 def _sources(batches: Iterable[pa.RecordBatch], *, direct: bool) -> Iterator[Source]:

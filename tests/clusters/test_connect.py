@@ -149,10 +149,19 @@ def test_a_server_that_cannot_be_used_is_one_message_that_does_not_show_the_toke
             assert "secret" not in message
 
 
-@pytest.mark.parametrize(("remote", "message"), [("localhost:15002", "must start with 'sc://'"), ("", "set SPARK_REMOTE=")])
-def test_an_address_that_is_none_is_wrong_usage(client, remote, message):
+@pytest.mark.parametrize(
+    ("remote", "message"),
+    [
+        ("localhost:15002", "write sc://HOST:PORT"),
+        ("sc://localhost:15002;token=secret", "write sc://HOST:PORT"),
+        ("sc://localhost:15002/;token=secret==", "write sc://HOST:PORT"),
+        ("", "set SPARK_REMOTE="),
+    ],
+)
+def test_an_address_that_is_none_is_wrong_usage_and_shows_no_token(client, remote, message):
     found = client(remote, "-m", "flowspark", *LOCAL, "--output", "/nowhere")
     assert (found.returncode, message in found.stderr) == (2, True), found.stderr
+    assert "secret" not in found.stderr
 
 
 def test_the_job_runs_where_few_settings_can_be_set_and_only_spark_reaches_the_storage(

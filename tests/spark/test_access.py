@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowspark.access import check_access
+from flowspark.binary import READABLE_NOW
 from flowspark.books import Books
 from flowspark.errors import BadFile, FlowsparkError, Gone, InputError, Unreadable
 from flowspark.s3 import S3
@@ -29,10 +30,28 @@ def test_an_object_that_the_driver_can_open_is_a_good_file(proxy, listed):
         check_access(refused(listed, listed[0], listed[1], listed[1]), listed)
     assert caught.value.exit_code == 1
     message = str(caught.value)
-    assert message.startswith("workers could not open 1 of 3 file(s), but the driver can: ")
+    assert message.startswith("workers could not open 2 of 3 file(s), and the driver can open 1 of 2 that it has tried: ")
     assert message.endswith(f"\n  {listed[1]}: cannot be opened: no")
     for remedy in ("spark.executorEnv.AWS_ACCESS_KEY_ID", "role of their machine or pod", "--reader spark"):
         assert remedy in message
+
+
+def test_a_file_that_spark_can_read_by_now_is_a_good_file():
+    bad = {"s3://b/a": READABLE_NOW, "s3://b/b": "cannot be read: archived"}
+    with pytest.raises(FlowsparkError, match=r"could not read 2 of 3 file\(s\) in two attempts.*good files") as caught:
+        check_access(Books(listed=3, vanished=[*bad], bad_files=bad), [*bad, "s3://b/c"])
+    assert caught.value.exit_code == 1
+    assert str(caught.value).endswith(f"\n  s3://b/a: {READABLE_NOW}")
+
+
+def test_where_the_first_files_decide_no_others_are_tried(proxy, bucket):
+    paths = [bucket.uri(f"logs/{n:02}.log") for n in range(20)]
+    for n in range(20):
+        bucket.put(f"logs/{n:02}.log", log(flow(443)))
+    proxy.clear()
+    with pytest.raises(FlowsparkError, match=r"could not open 20 of 20 .* 16 of 16 that it has tried"):
+        check_access(refused(paths, *paths), paths)
+    assert proxy.count("GetObject", under="logs/") == 16
 
 
 def test_an_object_that_nobody_can_open_is_a_bad_file_where_others_of_its_bucket_open(proxy, listed):
@@ -68,7 +87,7 @@ def test_a_bucket_of_which_no_object_can_be_opened_is_no_input_and_its_files_are
 
 def test_a_local_file_that_the_driver_can_open_is_a_good_file(tmp_path):
     there, gone = str(write(tmp_path / "a.log", log(flow(443)))), str(tmp_path / "b.log")
-    with pytest.raises(FlowsparkError, match=r"^1 of 2 file.*All machines must see the same files") as caught:
+    with pytest.raises(FlowsparkError, match=r"could not open 2 of 2 file.*All machines must see the same files") as caught:
         check_access(refused([there, gone], gone, there), [there, gone])
     assert gone not in str(caught.value)
     check_access(refused([there, gone], gone), [there, gone])
@@ -78,13 +97,13 @@ def test_a_local_file_that_the_driver_can_open_is_a_good_file(tmp_path):
 def test_an_object_is_gone_only_where_its_bucket_is_there(bucket):
     with pytest.raises(Gone):
         S3("s3").open(bucket.uri("none.log"))
-    with pytest.raises(Unreadable, match="there is no bucket no-such-bucket"):
+    with pytest.raises(Unreadable, match="bucket no-such-bucket does not exist"):
         S3("s3").open("s3://no-such-bucket/none.log")
 
 
 def test_a_worker_without_credentials_is_told_so(bucket, proxy):
     bucket.put("a.log", log(flow(443)))
     proxy.deny("a.log")
-    with pytest.raises(BadFile, match=r"ACCESS_DENIED.*; executors need credentials of their own$") as caught:
+    with pytest.raises(BadFile, match=r"ACCESS_DENIED.*; check the credentials of the machine that opens it$") as caught:
         S3("s3").open(bucket.uri("a.log"))
     assert caught.value.refused

@@ -312,12 +312,12 @@ for reader in ("direct", "spark"):
     try:
         flowspark.read_flow_logs(spark, sys.argv[1], reader=reader).count()
     except Exception as error:
-        print(reader, "RuntimeError: flowspark is missing on a worker; ship it as a zip" in str(error))
+        print(reader, "RuntimeError: flowspark is missing on a worker; ship the zip" in str(error))
 splits._UNCUT, splits._RANGE, splits._EVEN = 1000, 300, 0
 try:
     flowspark.read_flow_logs(spark, sys.argv[1]).count()
 except Exception as error:
-    print("survey", "RuntimeError: flowspark is missing on a worker; ship it as a zip" in str(error))
+    print("survey", "RuntimeError: flowspark is missing on a worker; ship the zip" in str(error))
 """
 
 

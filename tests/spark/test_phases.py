@@ -8,6 +8,7 @@ import re
 import time
 
 import pytest
+from pyspark.errors import PySparkException
 
 from flowspark import cli, progress
 from flowspark.phases import Phases
@@ -95,6 +96,15 @@ def test_a_long_phase_shows_its_tasks_on_a_terminal_and_clears_the_line(spark, c
     estimated = re.compile(r"scan: [1-5] of 6 tasks, \d+ s, about \d+ s left")
     assert any(map(estimated.fullmatch, shown)), shown
     assert shown[-1] == ""
+
+
+def test_a_job_that_fails_and_is_caught_is_no_task_that_was_run_again(spark, caplog):
+    def fail(_batches):
+        raise OSError("archived")
+
+    with Phases(spark, "failing").phase("scan"), pytest.raises(PySparkException):
+        spark.range(1).mapInArrow(fail, "id long").count()
+    assert "failed" not in caplog.text
 
 
 @pytest.mark.usefixtures("impatient")

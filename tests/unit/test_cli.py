@@ -149,9 +149,9 @@ def test_a_worker_of_another_python_is_told_with_what_to_set():
 def test_a_package_that_a_worker_lacks_is_named_with_what_to_ship():
     lacks = "ModuleNotFoundError: No module named '{}'"
     ours = cli._short(RuntimeError(lacks.format("flowspark.decode")))
-    assert ours.startswith("flowspark is missing on a worker; ship it as a zip ")
-    assert "spark.addArtifacts('flowspark.zip', pyfile=True)" in ours
-    assert "Use a zip: a wheel would reach only the driver" in ours
+    assert ours.startswith("flowspark is missing on a worker; ship the zip of `scripts/package zip` with --py-files ")
+    assert "(a wheel there would reach only the driver)" in ours
+    assert "On Spark Connect" in ours
     theirs = cli._short(RuntimeError(lacks.format("isal.igzip")))
     assert theirs.startswith(
         "isal is missing on a worker; install 'isal>=1.6' into the Python that PYSPARK_PYTHON names there"

@@ -21,7 +21,7 @@ from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.records import flow_keys
 from flowspark.decode.split import Source, listed_sources, read_split, scan_split, split_bytes
 from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
-from flowspark.errors import BadFile
+from flowspark.errors import VANISHED, BadFile, Gone
 from flowspark.fields import FIELDS, column_name
 from flowspark.files import LogFile
 from tests import reference
@@ -426,6 +426,18 @@ class Failing(io.RawIOBase):
         if not count:
             raise self._error
         return count
+
+
+def test_a_local_file_that_is_gone_is_skipped_on_one_machine_and_fails_the_query_on_several():
+    def gone():
+        raise Gone(VANISHED)
+
+    source = Source("/logs/a.log", 999, None, gone)
+    assert list(read_split([source], None, ["line"], skip_bad_files=True)) == []
+    with pytest.raises(BadFile, match=r"^/logs/a\.log: vanished"):
+        list(read_split([source], None, ["line"], skip_bad_files=True, one_machine=False))
+    elsewhere = Source("s3://bucket/a.log", 999, None, gone)
+    assert list(read_split([elsewhere], None, ["line"], skip_bad_files=True, one_machine=False)) == []
 
 
 @pytest.mark.parametrize("error", [OSError("reset"), pa.ArrowInvalid("reset"), pa.ArrowNotImplementedError("reset")])
