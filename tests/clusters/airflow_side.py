@@ -8,6 +8,7 @@ airflow_side.py poke FOLDER        reads days, a line each, and prints whether t
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -83,18 +84,18 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def poke(folder: str) -> None:
+def poke(folder: str) -> Iterator[bool]:
     dag = bag(folder).dags["flowspark_consumer"]
     template = dag.get_task("complete").bucket_key
     for line in sys.stdin:
         sensor, context = next(rendered(dag, line.strip()))
-        print(json.dumps(bool(sensor.poke(context))), flush=True)
+        yield bool(sensor.poke(context))
         sensor.bucket_key = template
 
 
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    if command == "poke":
-        poke(*arguments)
-    else:
-        print(json.dumps(look(*arguments), default=str))
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # Airflow's log goes to stdout too, and would be taken for an answer
+        for answer in poke(*arguments) if command == "poke" else [look(*arguments)]:
+            print(json.dumps(answer, default=str), file=answers, flush=True)

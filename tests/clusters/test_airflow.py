@@ -121,7 +121,7 @@ def found(server) -> dict[str, Any]:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +283,7 @@ def story(server, store, _proxy) -> Iterator[Story]:
         wait_for(lambda: not {"queued", "running"} & set(server.states(AGAIN).values()))
         story.complete.append(story.results(FIRST))
         wait_for(lambda: server.states(CONSUMER)[FIRST] != "running")
+        assert process.poll() is None, "each poke was answered"
         process.kill()
         yield story
 
