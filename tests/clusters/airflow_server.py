@@ -21,7 +21,7 @@ from tests.s3_server import ROOT
 
 DAGS = ROOT / "conf" / "airflow" / "dags"
 RECIPES = ROOT / "conf" / "emr"
-_PATIENCE = 300.0  # seconds
+_PATIENCE = 900.0  # seconds
 _COMMANDS = """
 import shlex, sys
 from airflow.__main__ import main
