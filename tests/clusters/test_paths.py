@@ -40,6 +40,7 @@ settings = {"spark.cores.max": 2, "spark.scheduler.minRegisteredResourcesRatio":
 settings |= {"spark.scheduler.maxRegisteredResourcesWaitingTime": "60s", "spark.ui.enabled": "false"}
 java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 settings |= {"spark.driver.extraJavaOptions": java, "spark.executor.extraJavaOptions": java}
+settings |= {"spark.submit.pyFiles": sys.argv[3]}
 settings |= {"spark.task.maxFailures": 1}  # a second try might come to the other executor
 spark = SparkSession.builder.master(master).config(map=settings).getOrCreate()
 spark.sparkContext.setLogLevel("OFF")
@@ -110,7 +111,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and "_scan" not in path.parts}
 
 
-def test_disks_that_differ_and_workers_without_credentials_fail_a_run_and_publish_nothing(tmp_path, bucket, proxy):
+def test_disks_that_differ_and_workers_without_credentials_fail_a_run_and_publish_nothing(tmp_path, bucket, proxy, package):
     shared, hidden = tmp_path / "shared", tmp_path / "hidden"
     for n in range(8):
         for folder in (shared, hidden):
@@ -138,7 +139,7 @@ def test_disks_that_differ_and_workers_without_credentials_fail_a_run_and_publis
     ]
     with standalone(tmp_path / "cluster", 1, "1g") as cluster, other_worker(cluster.master, tmp_path, hidden):
         run = subprocess.run(
-            [sys.executable, "-c", CASES, cluster.master, json.dumps(cases)],
+            [sys.executable, "-c", CASES, cluster.master, json.dumps(cases), str(package)],
             capture_output=True, text=True, check=False, timeout=400,
         )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr

@@ -240,6 +240,7 @@ def test_the_summary_holds_what_was_asked_and_what_was_found(spark, tmp_path):
         "unknown_fields",
         "late_files",
         "not_searched",
+        "phases",
         "settings",
         "scan",
     ]

@@ -144,6 +144,7 @@ def test_on_a_cluster_nothing_is_touched(tmp_path, launcher):
     assert conf.get("spark.ui.showConsoleProgress") == {"python": "true", "spark-submit": None}[launcher]
 
 
+@pytest.mark.newest
 def test_a_zip_of_the_package_is_all_that_a_cluster_needs(tmp_path):
     """The job's file alone and the zip, as its own message tells to ship it; Spark's log is there to be read."""
     made = subprocess.run(
