@@ -199,7 +199,7 @@ def _read_faults(books: Books, audits: DataFrame, listed: Sequence[str]) -> None
 
 
 def _explain_vanished(books: Books, why_unread: Callable[[str], str]) -> None:
-    """Enters what is wrong with files without an audit: for a few of them, spread evenly, as `why_unread` finds out."""
+    """Enters the files without an audit as bad files. `why_unread` gives the reason for ten of them, spread evenly."""
     books.bad_files |= dict.fromkeys(books.vanished, "could not be read by Spark; run again")
     every = -(-len(books.vanished) // _EXPLAINED) or 1
     books.bad_files |= {path: why_unread(path) for path in books.vanished[::every]}

@@ -66,7 +66,7 @@ def connect() -> SparkSession:
     try:
         spark = SparkSession.builder.getOrCreate()
     except (PySparkValueError, ValueError):
-        # no account of pyspark's, and no cause: it quotes the address, and with it the token
+        # pyspark's own message is left out, because it quotes the address, and so the token
         raise UsageError(
             "SPARK_REMOTE is not the address of a Spark Connect server; write sc://HOST:PORT, and options after '/;', as "
             "in sc://HOST:PORT/;token=TOKEN;use_ssl=true ('=' in a value is written %3D)"

@@ -151,7 +151,7 @@ def _look(expected: Sizes) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.R
 
 
 def _first_file(path: str) -> str | None:
-    """A path itself if it is a file, or any file below it that is not hidden; None if there is none."""
+    """Returns a path if it is a file, else a file below it whose name is not hidden, else None."""
     if not Path(path).is_dir():
         return path
     for folder, folders, names in os.walk(path):

@@ -48,7 +48,7 @@ def shown_progress(spark: SparkSession, name: str, group: str, *, enabled: bool)
 
 
 def progress_line(name: str, tasks: Tasks, seconds: float) -> str:
-    """What is shown after some seconds. Without a finished task there is no estimate.
+    """Returns the line that is shown after some seconds. The estimate appears once a task has finished.
 
     >>> progress_line("scan", (0, 8), 5)
     'scan: 0 of 8 tasks, 5 s'
