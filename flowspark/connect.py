@@ -63,51 +63,57 @@ def connect() -> SparkSession:
             "this Python has only Spark Connect's client, and needs a server: set SPARK_REMOTE=sc://HOST:PORT, "
             "or install pyspark itself"
         )
+    address = remote.split(";")[0].rstrip("/") if remote else "the server"  # what follows may be a token
     try:
-        spark = SparkSession.builder.getOrCreate()
+        return _session_that_answers(address)
     except (PySparkValueError, ValueError):
         # pyspark's own message is left out, because it quotes the address, and so the token
         raise UsageError(
             "SPARK_REMOTE is not the address of a Spark Connect server; write sc://HOST:PORT, and options after '/;', as "
             "in sc://HOST:PORT/;token=TOKEN;use_ssl=true ('=' in a value is written %3D)"
         ) from None
-    _check_answer(spark, remote.split(";")[0].rstrip("/") if remote else "the server")  # what follows may be a token
-    return spark
 
 
-def _check_answer(spark: SparkSession, address: str) -> None:
-    """Asks the server once for its version. pyspark itself would try for more than ten minutes, and say nothing.
+def _session_that_answers(address: str) -> SparkSession:
+    """Returns a session whose server has told its version. pyspark itself would try for ten minutes, and say nothing.
 
     Raises:
         FlowsparkError: the server does not answer, or refuses.
+        ValueError: pyspark does not understand SPARK_REMOTE.
     """
-    client: Any = spark.client
-    answers: SimpleQueue[Exception | None] = SimpleQueue()
+    answers: SimpleQueue[SparkSession | Exception] = SimpleQueue()
+    clients: list[Any] = []
 
     def ask() -> None:
         try:
+            spark = SparkSession.builder.getOrCreate()  # on pyspark 3.5, this asks the server already
+            client: Any = spark.client
+            clients.append(client)
+            policies = client.get_retry_policies() if hasattr(client, "get_retry_policies") else None
+            if policies:
+                client.set_retry_policies([])
             _ = spark.version
+            if policies:
+                client.set_retry_policies(policies)
+            answers.put(spark)
         except Exception as error:
             answers.put(error)
-        else:
-            answers.put(None)
 
-    policies = client.get_retry_policies() if hasattr(client, "get_retry_policies") else None  # pyspark 3.5 has none
-    if policies:
-        client.set_retry_policies([])
     Thread(target=ask, daemon=True).start()
     try:
-        error = answers.get(timeout=_PATIENCE)
+        answer = answers.get(timeout=_PATIENCE)
     except Empty:
-        error = TimeoutError(f"no answer within {_PATIENCE:.0f} s")
-    if error:
+        answer = TimeoutError(f"no answer within {_PATIENCE:.0f} s")
+    if not isinstance(answer, Exception):
+        return answer
+    if not clients and isinstance(answer, (PySparkValueError, ValueError)):
+        raise answer
+    for client in clients:
         client.close()  # otherwise gRPC goes on trying, and pyspark asks the server once more when Python ends
-        raise FlowsparkError(
-            f"Spark Connect: {address} cannot be used: {cause(error)}; check that a Spark Connect server runs there, and "
-            "the host, port, token and use_ssl in SPARK_REMOTE"
-        ) from error
-    if policies:
-        client.set_retry_policies(policies)
+    raise FlowsparkError(
+        f"Spark Connect: {address} cannot be used: {cause(answer)}; check that a Spark Connect server runs there, and "
+        "the host, port, token and use_ssl in SPARK_REMOTE"
+    ) from answer
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyspark import SparkStageInfo
@@ -33,18 +33,18 @@ def shown_progress(spark: SparkSession, name: str, group: str, *, enabled: bool)
         group: the job group.
         enabled: whether to show anything: stderr is a terminal.
     """
-    tasks = _task_counter(spark, group) if enabled else None
-    if tasks is None:
+    if not enabled:
         yield
         return
-    ended = threading.Event()
-    thread = threading.Thread(target=_show, args=(name, tasks, ended), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    with _task_counter(spark, group) as tasks:
+        ended = threading.Event()
+        thread = threading.Thread(target=_show, args=(name, tasks, ended), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 def progress_line(name: str, tasks: Tasks, seconds: float) -> str:
@@ -80,18 +80,36 @@ def _print(text: str) -> None:
     print(f"{CLEAR}{text}", end="", file=sys.stderr, flush=True)
 
 
-def _task_counter(spark: SparkSession, group: str) -> Callable[[], Tasks] | None:
-    """A function that counts the tasks of a job group; None on Spark Connect, which has no such groups."""
+@contextmanager
+def _task_counter(spark: SparkSession, group: str) -> Iterator[Callable[[], Tasks]]:
+    """Yields a function that counts the tasks of a job group.
+
+    Spark Connect has no job groups: the function counts the tasks of everything that the session runs during the block.
+    On pyspark 3.5, Spark Connect tells of no tasks at all, and the counts stay zero.
+    """
     from flowspark.connect import is_connect  # not at the top: the command's --version needs no pyspark
 
-    if is_connect(spark):
-        return None
+    if not is_connect(spark):
 
-    def count() -> Tasks:
-        known = _stages(spark, group)
-        return sum(stage.numCompletedTasks for stage in known), sum(stage.numTasks for stage in known)
+        def count() -> Tasks:
+            known = _stages(spark, group)
+            return sum(stage.numCompletedTasks for stage in known), sum(stage.numTasks for stage in known)
 
-    return count
+        yield count
+    elif hasattr(spark, "registerProgressHandler"):
+        found: dict[tuple[str, int], Tasks] = {}
+
+        def keep(*, stages: Iterable[Any] | None, operation_id: str, **_: Any) -> None:
+            found.update({(operation_id, s.stage_id): (s.num_completed_tasks, s.num_tasks) for s in stages or ()})
+
+        session: Any = spark
+        session.registerProgressHandler(keep)  # pyspark calls it while this process waits for an answer
+        try:
+            yield lambda: (sum(done for done, _ in [*found.values()]), sum(total for _, total in [*found.values()]))
+        finally:
+            session.removeProgressHandler(keep)
+    else:
+        yield lambda: (0, 0)
 
 
 def failed_tasks(spark: SparkSession, group: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,15 @@ SMALL_FILES = 24
 # for processes that live for seconds, and with the archive of Java's classes: halves what a run on a cluster costs
 JAVA = launch_settings({})["spark.driver.extraJavaOptions"]
 TABLES = ("tag_counts", "port_protocol_counts", "rejects", "files")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_interpreter() -> Iterator[None]:
+    """Takes away the caller's choice of an interpreter, so that each test says itself which one its processes use."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -141,6 +141,7 @@ def test_disks_that_differ_and_workers_without_credentials_fail_a_run_and_publis
         run = subprocess.run(
             [sys.executable, "-c", CASES, cluster.master, json.dumps(cases), str(package)],
             capture_output=True, text=True, check=False, timeout=400,
+            env=os.environ | {"PYSPARK_PYTHON": sys.executable},
         )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     codes, told = zip(*map(json.loads, run.stdout.splitlines()[-len(cases) :]), strict=True)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from flowspark.progress import CLEAR
 from tests.logs import NODATA, flow, log, write
 
 ROOT = Path(__file__).parent.parent.parent
 
 # A process of its own: a Connect session and a classic one cannot live in the same one.
 CODE = """
-import sys, flowspark
+import sys, time, flowspark
 from pathlib import Path
 from pyspark.sql import SparkSession
-from flowspark import pipeline, splits
+from flowspark import pipeline, progress, splits
+from flowspark.phases import Phases
 from flowspark.settings import Settings
 folder = Path(sys.argv[1])
 spark = SparkSession.builder.remote("local[2]").config("spark.ui.enabled", "false").getOrCreate()
@@ -38,6 +41,12 @@ splits._UNCUT, splits._RANGE, splits._EVEN = 1000, 300, 0
 cut = run("large")
 print(cut["books"] == whole["books"], cut["books"]["rejected"])
 print(spark.read.parquet(str(folder / "out" / cut["scan"])).where("file.start > 0").count() > 3)
+progress._LONG = progress._INTERVAL = 0.05
+def wait(batches):
+    time.sleep(1)  # the server tells of its progress every two seconds
+    yield from batches
+with Phases(spark, "run", progress=True).phase("scan"):
+    spark.range(0, 6, 1, 6).mapInArrow(wait, "id long").count()
 spark.stop()
 """
 
@@ -57,3 +66,6 @@ def test_the_library_and_the_job_work_on_spark_connect(tmp_path):
     counts = ["[('Untagged', 1), ('web', 2)]", "[(53, 'udp', 1), (443, 'tcp', 2)]"]
     printed = [f"direct {text}" for text in counts] + [f"spark {text}" for text in counts]
     assert run.stdout.splitlines()[-7:] == [*printed, "1", "True 9", "True"]
+    shown = run.stderr.split(CLEAR.replace("\r", "\n"))  # as a process's text is read
+    assert any(re.fullmatch(r"scan: [1-5] of 6 tasks, \d+ s, about \d+ s left", line) for line in shown), shown
+    assert shown[-1] == ""
