@@ -150,10 +150,8 @@ def file_identity(path: str) -> str:
     return f"s3:{path[4:]}" if path.startswith("s3a:") else path
 
 
-def resolve_reader(reader: str, inputs: Sequence[str]) -> str:
-    """Returns `direct` or `spark`. `auto` is `direct` if all inputs are local.
-
-    If one input lies elsewhere, `auto` is `spark`, because Spark's own credentials are sure to work there.
+def check_reader(reader: str, inputs: Sequence[str]) -> None:
+    """Checks that a reader is one of `READERS`, and that it can open the inputs.
 
     Raises:
         UsageError: unknown reader, or `direct` for an input that it cannot open.
@@ -166,7 +164,6 @@ def resolve_reader(reader: str, inputs: Sequence[str]) -> str:
             f"the direct reader cannot open {closed[0]}: it opens local paths and, except on Databricks, S3; "
             "use --reader spark"
         )
-    return reader if reader != "auto" else "direct" if all(map(is_local, inputs)) else "spark"
 
 
 def hidden(name: str) -> bool:

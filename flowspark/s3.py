@@ -21,6 +21,7 @@ _UNOPENABLE = (
 )
 _DENIED = re.compile(r"ACCESS_DENIED|HTTP status 403")
 _NO_ACCESS = re.compile(rf"{_DENIED.pattern}|HTTP status 40[01]")  # a HEAD has no body to say that a token has expired
+_NO_ACCESS_REMEDY = "; check the credentials of the machine that opens it, or let Spark open it (the reader 'spark')"
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ class S3:
         except FileNotFoundError as error:
             raise self._absence(path) from error
         except (OSError, ArrowException) as error:
-            hint = "; check the credentials of the machine that opens it" if _NO_ACCESS.search(str(error)) else ""
-            raise Unreadable(f"cannot be opened: {one_line(error)}{hint}") from error
+            remedy = _NO_ACCESS_REMEDY if _NO_ACCESS.search(str(error)) else ""
+            raise Unreadable(f"cannot be opened: {one_line(error)}{remedy}") from error
 
     def _absence(self, path: str) -> BadFile:
         """Returns the error for a missing object: it is a folder, it was deleted, or the bucket does not exist here."""

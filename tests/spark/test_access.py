@@ -104,6 +104,6 @@ def test_an_object_is_gone_only_where_its_bucket_is_there(bucket):
 def test_a_worker_without_credentials_is_told_so(bucket, proxy):
     bucket.put("a.log", log(flow(443)))
     proxy.deny("a.log")
-    with pytest.raises(BadFile, match=r"ACCESS_DENIED.*; check the credentials of the machine that opens it$") as caught:
+    with pytest.raises(BadFile, match=r"ACCESS_DENIED.*; check the credentials .*\(the reader 'spark'\)$") as caught:
         S3("s3").open(bucket.uri("a.log"))
     assert caught.value.refused

@@ -321,6 +321,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.newest
 def test_a_worker_without_flowspark_is_told(tmp_path):
     """The driver has the package on its own path alone, as a notebook may; the workers' interpreter does not."""
     path = write(tmp_path / "a.log", log(*[flow(443)] * 50))

@@ -84,6 +84,26 @@ def test_where_flowspark_cannot_list_spark_does_and_a_warning_tells_what_remains
     assert "cannot be listed: no credentials; Spark lists the input instead, and leaves out keys" in caplog.text
 
 
+def test_auto_on_s3_is_direct_if_flowspark_can_list_and_the_log_says_why_it_is_not(spark, bucket, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "flowspark")
+    bucket.put("logs/a.log", log(flow(443)))
+    bucket.put("more/b.log", log(flow(443)))
+    inputs, files = [bucket.uri("logs"), bucket.uri("more")], [bucket.uri("logs/a.log"), bucket.uri("more/b.log")]
+    found = find_files(spark, inputs)
+    assert ([file.path for file in found.files], found.binary) == (files, None)
+    assert "the direct reader opens the files, because flowspark itself can list all inputs" in caplog.text
+    own = listing.list_input
+
+    def only_logs(root: str, selection: Selection) -> listing.Found:
+        if root != inputs[0]:
+            raise CannotList(f"{root} cannot be listed: no credentials", denied=True)
+        return own(root, selection)
+
+    monkeypatch.setattr(listing, "list_input", only_logs)
+    assert handed_over(find_files(spark, inputs)) == files
+    assert f"Spark's reader opens the files, because flowspark itself cannot list {inputs[1]}" in caplog.text
+
+
 def test_the_search_asks_for_a_thousand_folders_at_most(spark, bucket, proxy):
     bucket.put(f"logs/{key(MORNING)}", log(flow(443)))
 

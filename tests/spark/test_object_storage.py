@@ -321,6 +321,7 @@ def examples() -> list[list[str]]:
     return [line.split("jobs/tag_flows.py")[-1].split() for line in lines if " --" in line and not line.startswith("#")]
 
 
+@pytest.mark.newest
 def test_the_examples_of_the_readme(spark, bucket):
     for day in (17, 22):
         for account in ("123456789010", "123456789011", "123456789012"):
