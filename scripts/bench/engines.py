@@ -2,7 +2,8 @@
 
 Writes the flows of each dstport and protocol to FILE. DuckDB and Polars have what suits them: all cores, streaming, types.
 Neither checks all that flowspark does. `library` is plain Spark that counts what `read_flow_logs` gives; `decoder`
-is flowspark's decoder on one core; `floor` gunzips, and counts line ends.
+is flowspark's decoder on one core; `floor` gunzips, and counts line ends. DuckDB and Polars also read `s3://` URIs: the
+environment names the server and the credentials.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 Counts = list[list[int]]
 
 NUMBERS = {"srcport": "USMALLINT", "dstport": "USMALLINT", "protocol": "UTINYINT"} | dict.fromkeys(
     ("packets", "bytes", "start", "end"), "BIGINT"
 )
+
+S3_NAMES = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""Environment variables that name an S3 server and its credentials."""
 
 
 def duckdb_typed(cores: int, fields: list[str], paths: list[str]) -> Counts:
@@ -32,15 +38,32 @@ def duckdb_auto(cores: int, _fields: list[str], paths: list[str]) -> Counts:
 
 
 def _duckdb(cores: int, paths: list[str], options: str) -> Counts:
-    import duckdb
-
     query = f"""
         SELECT dstport, protocol, count(*) FROM read_csv(
             {paths}, delim = ' ', quote = '', escape = '', nullstr = '-', ignore_errors = true{options})
         WHERE "log-status" = 'OK' AND dstport IS NOT NULL AND protocol IS NOT NULL
         GROUP BY ALL
     """
-    return [[int(value) for value in row] for row in duckdb.connect(config={"threads": cores}).execute(query).fetchall()]
+    connection = _duckdb_connection(cores, on_s3=_on_s3(paths))
+    return [[int(value) for value in row] for row in connection.execute(query).fetchall()]
+
+
+def _duckdb_connection(cores: int, *, on_s3: bool) -> Any:
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": cores})
+    if on_s3:
+        import duckdb_extension_httpfs
+
+        (extension,) = Path(duckdb_extension_httpfs.__path__[0]).rglob("httpfs.duckdb_extension")
+        connection.load_extension(str(extension))
+        address, region, key, secret = (os.environ[name] for name in S3_NAMES)
+        server = urlsplit(address)
+        connection.execute(
+            f"CREATE SECRET (TYPE s3, KEY_ID '{key}', SECRET '{secret}', REGION '{region}', "
+            f"ENDPOINT '{server.netloc}', USE_SSL {server.scheme == 'https'}, URL_STYLE 'path')"
+        )
+    return connection
 
 
 def polars(_cores: int, fields: list[str], paths: list[str]) -> Counts:
@@ -55,11 +78,18 @@ def polars(_cores: int, fields: list[str], paths: list[str]) -> Counts:
         ignore_errors=True,
         truncate_ragged_lines=True,
         schema={name: types.get(name, pl.Int64 if name in NUMBERS else pl.String) for name in fields},
+        storage_options={name.lower(): os.environ[name] for name in S3_NAMES} | {"aws_allow_http": "true"}
+        if _on_s3(paths)
+        else None,
     )
     found = frame.filter(
         (pl.col("log-status") == "OK") & pl.col("dstport").is_not_null() & pl.col("protocol").is_not_null()
     )
     return [list(row) for row in found.group_by("dstport", "protocol").len().collect(engine="streaming").rows()]
+
+
+def _on_s3(paths: list[str]) -> bool:
+    return paths[0].startswith("s3://")
 
 
 def library(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
