@@ -96,9 +96,8 @@ def _environment(flags: argparse.Namespace) -> Iterator[dict[str, str]]:
     if not flags.s3:
         yield threads
         return
-    # as class path, not with --jars: Spark would copy 690 MB in each run
-    class_path = flags.jars.replace(",", ":")
-    arguments = f"--properties-file {ROOT / 'conf' / 'spark-s3.conf'} --driver-class-path {class_path} pyspark-shell"
+    # --jars, not a longer class path: Java then keeps the archive of its classes, and a run costs 5 to 10 CPU seconds less
+    arguments = f"--properties-file {ROOT / 'conf' / 'spark-s3.conf'} --jars {flags.jars} pyspark-shell"
     with s3.serve(flags.s3, flags.data) as server:
         yield threads | server | {"PYSPARK_SUBMIT_ARGS": arguments}
 

@@ -42,7 +42,7 @@ def serve(program: Path, folder: Path) -> Iterator[dict[str, str]]:
                 "AWS_ENDPOINT_URL": f"http://{address}",
             }
         finally:
-            server.terminate()
+            server.kill()
 
 
 def _wait(server: subprocess.Popen[bytes], address: str) -> None:
