@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import json as arrow_json
 
-from flowspark.decode.blocks import Bytes
-from flowspark.decode.numbers import Longs
-from flowspark.decode.records import REJECTED, Records, Reject
-from flowspark.decode.tokens import Mask, Positions
+from flowspark.decode.records import Records, Reject
 from flowspark.fields import FIELDS, field_name
 from flowspark.keys import key_facts
+
+Mask = npt.NDArray[np.bool_]
 
 FILE, LINE, REJECTED_LINE, UNKNOWN_FIELDS = "file", "line", "rejected", "unknown_fields"
 
@@ -60,7 +60,7 @@ def row_batches(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> Iterato
         yield pa.RecordBatch.from_struct_array(found.values)
 
 
-def number_array(values: Longs, kind: pa.DataType, missing: Mask | None = None) -> pa.Array:
+def number_array(values: npt.NDArray[Any], kind: pa.DataType, missing: Mask | None = None) -> pa.Array:
     """An Arrow array of numbers, made without `pa.array`, which would import pandas into each worker."""
     valid = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(values.astype(kind.to_pandas_dtype()))])
@@ -82,10 +82,7 @@ def reject_arrays(rejects: Sequence[Reject]) -> tuple[pa.Array, pa.Array, pa.Arr
 
 def record_batch(records: Records, file: str, columns: Sequence[str]) -> pa.RecordBatch:
     """One batch of the records that are not rejected. A value is null if it is `-`, or if the layout lacks its field."""
-    rows = np.arange(records.lines.rows)
-    if records.kinds is not None:
-        rows = rows[records.kinds != REJECTED]
-    return pa.record_batch([_column(records, rows, file, c) for c in columns], schema=arrow_schema(columns))
+    return pa.record_batch([_column(records, file, column) for column in columns], schema=arrow_schema(columns))
 
 
 def reject_batch(rejects: Sequence[Reject], file: str, columns: Sequence[str]) -> pa.RecordBatch:
@@ -102,22 +99,21 @@ def reject_batch(rejects: Sequence[Reject], file: str, columns: Sequence[str]) -
     return pa.record_batch(arrays, schema=arrow_schema(columns))
 
 
-def _column(records: Records, rows: Positions, file: str, column: str) -> pa.Array:
+def _column(records: Records, file: str, column: str) -> pa.Array:
+    arrays, rows = records.arrays, records.rows
     if column == FILE or column in FILE_FACTS:
-        return _repeated(file if column == FILE else _fact(file, column), len(rows))
+        return _repeated(file if column == FILE else _fact(file, column), rows)
     if column == LINE:
-        lines = rows if records.lines.row_lines is None else records.lines.row_lines[rows]
-        return pa.array(lines + records.first_line, pa.int64())
+        return number_array(arrays.lines[:rows].astype(np.int64) + records.first_line, pa.int64())
     if column == UNKNOWN_FIELDS:
-        return _unknown_fields(records, rows)
+        return _unknown_fields(records)
     name = field_name(column)
-    if name not in records.layout or column == REJECTED_LINE:
-        return pa.nulls(len(rows), column_type(column))
-    if name in records.numbers:
-        read = records.numbers[name]
-        mask = None if read.missing is None else read.missing[rows]
-        return pa.array(read.values[rows], column_type(column), mask=mask, safe=False)
-    return _strings(records, rows, records.layout.index(name))
+    if name not in (arrays.layout or ()) or column == REJECTED_LINE:
+        return pa.nulls(rows, column_type(column))
+    if name in arrays.numbers:
+        row = arrays.numbers[name]
+        return number_array(arrays.values[row, :rows], column_type(column), arrays.missing[row, :rows].view(np.bool_))
+    return _strings(records, name)
 
 
 def _fact(file: str, column: str) -> str | None:
@@ -129,50 +125,37 @@ def _repeated(text: str | None, count: int) -> pa.Array:
     return pa.repeat(pa.scalar(text, pa.string()), count)
 
 
-def _strings(records: Records, rows: Positions, place: int) -> pa.Array:
-    """The texts of a column as an Arrow array, made in one pass over the bytes.
-
-    Only if the bytes are not UTF-8 is there a Python object for each row.
-    """
-    data = records.lines.block.data
-    starts, stops = (side[rows] for side in records.lines.column(place))
-    missing: Mask = (stops - starts == 1) & (data[starts] == ord("-"))
-    if not len(rows):
-        return pa.array([], pa.string())
-    edges = np.empty(2 * len(rows), np.int32)
-    edges[::2], edges[1::2] = starts, stops
-    # the spans are, by turns, a value and the bytes up to the next value: every other span is a value
-    spans = pa.BinaryArray.from_buffers(
-        pa.binary(), 2 * len(rows) - 1, [None, pa.py_buffer(edges), pa.py_buffer(np.ascontiguousarray(data))]
-    )
-    values = spans.take(pa.array(np.arange(0, 2 * len(rows), 2), mask=missing))
-    return _decoded(values, data)
-
-
-def _decoded(values: pa.Array, data: Bytes) -> pa.Array:
-    if data.max() < 128:
-        return values.view(pa.string())
+def _strings(records: Records, name: str) -> pa.Array:
+    """The texts of a column. Only if they are not UTF-8 is there a Python object for each row."""
+    arrays, rows = records.arrays, records.rows
+    edges, valid = np.empty(rows + 1, np.int32), np.zeros(-(-rows // 8), np.uint8)
+    assert arrays.layout
+    other = arrays.decoder.texts(arrays, arrays.layout.index(name), edges, valid)
+    buffers = [pa.py_buffer(valid), pa.py_buffer(edges), pa.py_buffer(arrays.texts[: edges[rows]].copy())]
+    texts = pa.Array.from_buffers(pa.binary(), rows, buffers)
+    if not other:
+        return texts.view(pa.string())
     try:
-        return values.cast(pa.string())
+        return texts.cast(pa.string())
     except pa.ArrowInvalid:
-        texts = (value.as_py() for value in values)
-        return pa.array([text if text is None else text.decode("utf-8", "replace") for text in texts], pa.string())
+        values = (value.as_py() for value in texts)
+        return pa.array([value if value is None else value.decode("utf-8", "replace") for value in values], pa.string())
 
 
-def _unknown_fields(records: Records, rows: Positions) -> pa.Array:
+def _unknown_fields(records: Records) -> pa.Array:
     """A map for each row, from the unknown fields to their values; null if the layout has no unknown field.
 
     Each name comes once, because Spark refuses maps with a repeated key. The first column of a repeated field counts.
     """
-    fields = [name for name in dict.fromkeys(records.layout) if name not in FIELDS]
+    rows = records.rows
+    fields = [name for name in dict.fromkeys(records.arrays.layout or ()) if name not in FIELDS]
     if not fields:
-        return pa.nulls(len(rows), METADATA[UNKNOWN_FIELDS])
-    count, width = len(rows), len(fields)
-    names = pa.array(fields, pa.string())
-    texts = pa.concat_arrays([_strings(records, rows, records.layout.index(name)) for name in fields])
-    by_row = np.arange(count * width).reshape(width, count).T.ravel()  # from column after column to row after row
+        return pa.nulls(rows, METADATA[UNKNOWN_FIELDS])
+    width = len(fields)
+    texts = pa.concat_arrays([_strings(records, name) for name in fields])
+    by_row = np.arange(rows * width).reshape(width, rows).T.ravel()  # from column after column to row after row
     return pa.MapArray.from_arrays(
-        pa.array(np.arange(count + 1) * width, pa.int32()),
-        names.take(pa.array(np.tile(np.arange(width), count))),
-        texts.take(pa.array(by_row)),
+        number_array(np.arange(rows + 1) * width, pa.int32()),
+        text_array(fields).take(number_array(np.tile(np.arange(width), rows), pa.int64())),
+        texts.take(number_array(by_row, pa.int64())),
     )

@@ -7,11 +7,8 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from isal import igzip, isal_zlib
 
@@ -21,57 +18,32 @@ from flowspark.forms import HEAD, check_form
 _GzipFile: Any = igzip.IGzipFile  # isal has no complete types
 _CORRUPT: Any = (gzip.BadGzipFile, zlib.error, isal_zlib.error)
 
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
-
 LINE_LIMIT = 1 << 20
 """The longest line, in bytes without its line end, that a flow log can have (rule 10)."""
 
 GZIP = b"\x1f\x8b"
 """The first bytes of a gzip file."""
 
-_BLOCK = 1 << 20  # not longer than a line may be, so that only a block's first line can be too long
-_KEPT = 24 << 20
 _BOM = b"\xef\xbb\xbf"
-_LF, _CR = 10, 13
-_WORD = 8
+_CR = 13
+_BLOCK = 1 << 19  # what is read at once: not more than a line may have, so that only a block's first line can be too long
+
+ROOM = len(_BOM) + LINE_LIMIT + len(b"\r") + _BLOCK + len(b"\n")
+"""How many bytes a block can have."""
+
+SLACK = 64
+"""How many bytes after a block are readable: kernel.c looks at 64 bytes at a time."""
 
 
-@dataclass(frozen=True)
-class Block:
-    """Whole lines. The arrays are views of a buffer that the next block overwrites.
+class Block(NamedTuple):
+    """Whole lines in the memory, from `start` to `stop`; the last byte is an LF. The next block overwrites them.
 
-    Attributes:
-        data: the bytes; the first is the LF before the first line, the last is the LF that ends the last line.
-        words: for each position, the eight bytes that start there, as one little-endian number.
-        open_end: whether the last line has no line end in the file. If so, its LF was added, and a CR before it is data.
+    `open_end`: the last line has no line end in the file. Its LF was added, and a CR before it is data.
     """
 
-    data: Bytes
-    words: Words
-    open_end: bool = False
-
-    def part(self, first: int, last: int) -> Block:
-        """The lines between two LFs, which are given by their positions."""
-        end = last + 1
-        return Block(self.data[first:end], self.words[first:end], self.open_end and end == len(self.data))
-
-
-class Buffer:
-    """The memory that blocks are read into; one serves any number of files, one after the other."""
-
-    def __init__(self) -> None:
-        room = len(_BOM) + 1 + LINE_LIMIT + 1 + _BLOCK + 1
-        self.memory = bytearray(room + _WORD)
-        self.data = np.frombuffer(self.memory, np.uint8)
-        self.words = np.ndarray((room,), "<u8", self.memory, strides=(1,))
-        self.memory[0] = _LF
-        # Raises glibc's mmap threshold: once an array of this size was freed, the process keeps all freed arrays up to this
-        # size. Otherwise the arrays of each block go back to the kernel, and their pages are mapped anew for the next.
-        np.empty(_KEPT, np.uint8)
-
-    def block(self, first: int, last: int, *, open_end: bool) -> Block:
-        return Block(self.data[first : last + 1], self.words[first : last + 1], open_end)
+    start: int
+    stop: int
+    open_end: bool
 
 
 class Counted(io.RawIOBase):
@@ -105,13 +77,13 @@ def text_stream(raw: io.RawIOBase, *, plain: bool = False) -> Iterator[io.Buffer
 
 
 def read_blocks(
-    raw: IO[bytes], buffer: Buffer, size: int | None = None, start: int = 0, stop: int | None = None
+    raw: IO[bytes], memory: bytearray, size: int | None = None, start: int = 0, stop: int | None = None
 ) -> Iterator[Block]:
     """The blocks of a binary file, plain or gzip (any number of members; zero bytes after the last are padding).
 
     Args:
         raw: the file, or its bytes from `start` to `stop`.
-        buffer: the memory to read into.
+        memory: the memory to read into: ROOM + SLACK bytes. It serves any number of files, one after the other.
         size: the size with which the whole file was listed; None means: do not check it.
         start: the position in the file of the first byte of `raw`, where a line starts. Only 0 can have a BOM or gzip.
         stop: the position after the last byte of `raw`; None means the file's end.
@@ -120,30 +92,28 @@ def read_blocks(
         BadFile: the file is in a form that is not text, is cut or corrupt gzip, cannot be read, has a line longer than
             1 MiB, or does not have `size` bytes.
     """
-    memory = buffer.memory
     window = memoryview(memory)
-    first, end = 0, 1  # the LF before the first line, and the end of what was read
+    first, end = 0, 0  # where the first line starts, and the end of what was read
     begun = False
     counted = Counted(raw)
     try:
         with text_stream(counted, plain=start > 0) as stream:
             while count := stream.readinto(window[end : end + _BLOCK]):
                 if not (begun or start):
-                    if memory[1:4] == _BOM and count >= len(_BOM):
+                    if memory.startswith(_BOM) and count >= len(_BOM):
                         first = len(_BOM)
-                        memory[first] = _LF
-                    head = bytes(window[first + 1 : min(first + 1 + HEAD, end + count)])
+                    head = bytes(window[first : min(first + HEAD, end + count)])
                     check_form(head, in_gzip=not isinstance(stream, io.BufferedReader))
                 begun = True
                 end += count
-                last = memory.rfind(b"\n", first + 1, end)
+                last = memory.rfind(b"\n", first, end)
                 _check_first_line(memory, first, end)
                 if last < 0:
                     continue
-                yield buffer.block(first, last, open_end=False)
+                yield Block(first, last + 1, False)
                 rest = end - last - 1
-                memory[1 : 1 + rest] = memory[last + 1 : end]
-                first, end = 0, 1 + rest
+                window[:rest] = window[last + 1 : end]
+                first, end = 0, rest
     except EOFError as error:
         raise BadFile("the gzip ends too early: the file was cut, or something follows its end; fetch it again") from error
     except _CORRUPT as error:
@@ -155,19 +125,19 @@ def read_blocks(
     found = start + counted.count
     if size is not None and found != (stop or size):
         raise BadFile(f"was changed after it was listed: it had {size:,} bytes, and now has {found:,}; run again")
-    if end > first + 1:
-        if end - first - 1 > LINE_LIMIT:
+    if end > first:
+        if end - first > LINE_LIMIT:
             raise _too_long()
-        memory[end] = _LF
-        yield buffer.block(first, end, open_end=True)
+        memory[end : end + 1] = b"\n"
+        yield Block(first, end + 1, True)
 
 
 def _check_first_line(memory: bytearray, first: int, end: int) -> None:
-    if end - first - 1 <= LINE_LIMIT:
+    if end - first <= LINE_LIMIT:
         return
-    last = memory.find(b"\n", first + 1, end)
+    last = memory.find(b"\n", first, end)
     stop = end if last < 0 else last
-    if stop - first - 1 - (memory[stop - 1] == _CR) > LINE_LIMIT:
+    if stop - first - (memory[stop - 1] == _CR) > LINE_LIMIT:
         raise _too_long()
 
 

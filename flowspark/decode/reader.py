@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import IO
 
-import numpy as np
-
-from flowspark.decode.blocks import Block, Buffer, read_blocks
-from flowspark.decode.numbers import REASONS
-from flowspark.decode.records import FLOW, NODATA, SKIPDATA, Records, evaluate, headers
-from flowspark.decode.tokens import first_line, line_end
+from flowspark.decode.arrays import Arrays
+from flowspark.decode.blocks import read_blocks
+from flowspark.decode.records import Records
 from flowspark.errors import BadFile
 from flowspark.files import Piece
 from flowspark.layouts import Layout, check_countable, header_layout, headerless_layout, no_records
@@ -22,7 +20,6 @@ LAYOUT_LIMIT = 1000
 
 _LAYOUT_TEXT = 1 << 14  # characters that all names of a layout may have; the names of all fields of AWS have some 900
 _LAYOUTS_TEXT = 1 << 18  # of all layouts of a file: a task keeps the audits of many files
-_CR, _SPACE = b"\r "
 
 
 @dataclass
@@ -45,24 +42,14 @@ class Audit:
         """The number, in the file, of the line after those that were counted."""
         return self.first_line + self.lines
 
-    def add(self, records: Records, headers: int = 0) -> None:
-        """Enters the lines of some records. `headers` of the blank ones repeat the layout as a header (`_blank_out`)."""
-        self.lines += len(records.lines)
-        self.header += headers
-        self.blank += records.lines.blank - headers
-        self.flows += records.count(FLOW)
-        self.nodata += records.count(NODATA)
-        self.skipdata += records.count(SKIPDATA)
-        _, codes = records.refused
-        if len(codes):
-            counts = np.bincount(codes, minlength=len(REASONS)).tolist()
-            self.reasons.update(dict(zip(REASONS[1:], counts[1:], strict=True)))
-
-    def add_header(self, layout: Layout) -> None:
-        """Enters a header line."""
-        self.lines += 1
-        self.header += 1
-        self.use(layout)
+    def add(self, records: Records) -> None:
+        """Enters what some lines came to. The lines themselves, and the headers, are counted as they are read."""
+        work = records.arrays.work
+        self.blank += work.blank
+        self.flows += work.flows
+        self.nodata += work.nodata
+        self.skipdata += work.skipdata
+        self.reasons.update(records.reasons())
 
     def use(self, layout: Layout) -> None:
         """Notes that lines of the file have a layout.
@@ -86,7 +73,7 @@ class Audit:
 def read_records(
     raw: IO[bytes],
     audit: Audit,
-    buffer: Buffer,
+    arrays: Arrays,
     given: Layout | None = None,
     wanted: frozenset[str] = frozenset(),
     size: int | None = None,
@@ -100,7 +87,7 @@ def read_records(
     Args:
         raw: the file, text or gzip; or the bytes of the piece.
         audit: is filled as the records pass; complete when they end.
-        buffer: the memory to read into.
+        arrays: the memory to read into.
         given: the layout to use when the file has no header of its own.
         wanted: the fields to read in addition to those that decide what a record is.
         size: the size with which the file was listed; None means: do not check it.
@@ -109,84 +96,60 @@ def read_records(
     Raises:
         BadFile: the file cannot be read to its end, or is not a flow log (rule 10).
     """
-    layout: Layout | None = None
-    opening = b""
+    arrays.clear()  # a file that was not read to its end may have left something
+    opening: bytes | None = None  # the first line that is not blank
     start, stop = 0, None
     if piece:
         start, stop, audit.first_line, layout = piece
+        opening = b""
         audit.use(layout)
-    for whole in read_blocks(raw, buffer, size, start, stop):
-        block = whole
-        if layout is None:
-            start, blank = first_line(block)
-            audit.lines += blank
-            audit.blank += blank
-            if start == len(block.data) - 1:
+        arrays.use(layout, wanted)
+    for block in read_blocks(raw, arrays.memory, size, start, stop):
+        first_line = audit.next_line
+        lines = arrays.take(block)
+        audit.lines += lines
+        line = 0
+        if opening is None:
+            line = arrays.blank_lines()
+            audit.blank += line
+            if line == lines:
                 continue
-            block = block.part(start, len(block.data) - 1)
-            opening = block.data[1 : line_end(block)].tobytes()
-            layout, block = _first_layout(block, audit, given)
-        if len(block.data) == 1:
-            continue
-        records = evaluate(block, layout, wanted, audit.next_line)
-        found = headers(records)
-        if found:
-            yield from _segments(block, records, found, wanted, audit)
-            layout = found[-1][1]
-        else:
+            opening = arrays.text(line)
+            header = header_layout(opening)
+            if header:
+                audit.header += 1
+                line += 1
+            layout = header or headerless_layout(opening, given)
+            audit.use(layout)
+            arrays.use(layout, wanted)
+        while line < lines:
+            line = arrays.evaluate(line)
+            header = take_header(arrays, line)
+            audit.header += header is not None
+            if line < lines and arrays.work.may_be_header and header in (None, arrays.layout):
+                continue  # nothing changes, and the arrays have room
+            records = Records(arrays, first_line)
             audit.add(records)
             yield records
-    if layout and not piece and not audit.header and not audit.flows + audit.nodata + audit.skipdata:
+            arrays.clear()
+            if header:
+                audit.use(header)
+                arrays.use(header, wanted)
+    if opening and not audit.header and not audit.flows + audit.nodata + audit.skipdata:
         shown = " ".join(layout)[:200]
         problem = f"not a flow log: it has no header, and not one of its lines is a record of the layout '{shown}'"
         raise no_records(opening, problem, "give the right --layout")
 
 
-def _first_layout(block: Block, audit: Audit, given: Layout | None) -> tuple[Layout, Block]:
-    """The layout that the block's first line declares or shows; and the block, without this line if it is a header."""
-    end = len(block.data) - 1
-    stop = line_end(block)
-    line = block.data[1:stop].tobytes()
-    if line.endswith(b"\r") and not (block.open_end and stop == end):
-        line = line[:-1]
-    layout = header_layout(line)
+def take_header(arrays: Arrays, line: int) -> Layout | None:
+    """The layout that the line before `line` declares, if it is a header (rule 12). It is then not a rejected line.
+
+    `line` is what `evaluate` has just returned.
+    """
+    layout = _header_layout(arrays.text(line - 1)) if arrays.work.may_be_header else None
     if layout:
-        audit.add_header(layout)
-        return layout, block.part(stop, end)
-    layout = headerless_layout(line, given)
-    audit.use(layout)
-    return layout, block
+        arrays.work.rejects -= 1
+    return layout
 
 
-def _segments(
-    block: Block, whole: Records, found: list[tuple[int, Layout]], wanted: frozenset[str], audit: Audit
-) -> Iterator[Records]:
-    """Yields the records before, between and after the header lines of a block, each with its own layout (rule 12).
-
-    `whole` is the block, evaluated under its first layout. `found` has all headers in it, because any layout rejects a
-    header as a record.
-    """
-    ends = whole.lines.ends
-    layout, start, repeated = whole.layout, 0, 0
-    for line, following in [*found, (len(ends) - 1, None)]:
-        if following == layout:
-            _blank_out(block, int(ends[line]) + 1, int(ends[line + 1]))
-            repeated += 1
-            continue
-        if line > start:
-            records = evaluate(block.part(int(ends[start]), int(ends[line])), layout, wanted, audit.next_line)
-            audit.add(records, repeated)
-            yield records
-        if following:
-            audit.add_header(following)
-            layout, start, repeated = following, line + 1, 0
-
-
-def _blank_out(block: Block, first: int, last: int) -> None:
-    """Makes a header that repeats the layout in force a blank line, which does not part the records around it.
-
-    A file that was concatenated from small files may have such a header for each record.
-    """
-    if block.data[last - 1] == _CR:
-        last -= 1
-    block.data[first:last] = _SPACE
+_header_layout = lru_cache(maxsize=1)(header_layout)  # a file may have the same header before each record

@@ -12,6 +12,8 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
+from flowspark.decode import kernel
+from flowspark.decode.arrays import NO_PORT, NO_PROTOCOL, PORTS, Arrays
 from flowspark.decode.batches import (
     REJECTED_LINE,
     number_array,
@@ -21,11 +23,10 @@ from flowspark.decode.batches import (
     row_batches,
     text_array,
 )
-from flowspark.decode.blocks import Buffer
-from flowspark.decode.numbers import REASONS
 from flowspark.decode.reader import Audit, read_records
-from flowspark.decode.records import Records, Reject, flow_keys
-from flowspark.decode.tally import NO_PORT, NO_PROTOCOL, Tally, split_keys
+from flowspark.decode.records import Records, Reject
+from flowspark.decode.rules import REASONS
+from flowspark.decode.tally import Tally
 from flowspark.errors import BadFile, Gone, Unreadable
 from flowspark.fields import field_name
 from flowspark.files import LogFile, Piece, is_local, reported_path, utc_text
@@ -91,10 +92,10 @@ class Source:
     piece: Piece | None = None
 
     def records(
-        self, audit: Audit, buffer: Buffer, given: Layout | None, wanted: frozenset[str] = frozenset()
+        self, audit: Audit, arrays: Arrays, given: Layout | None, wanted: frozenset[str] = frozenset()
     ) -> Iterator[Records]:
         """Yields the records of the file or piece (see `read_records`)."""
-        return read_records(self.open(), audit, buffer, given, wanted, self.size, piece=self.piece)
+        return read_records(self.open(), audit, arrays, given, wanted, self.size, piece=self.piece)
 
 
 def split_bytes(files: Sequence[LogFile]) -> bytes:
@@ -143,15 +144,16 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
     A file counts whole or not at all: the counts of a bad file are dropped. Its rejected lines may already have been handed
     over, so whoever reads the scan leaves out the rejects of files that were not read.
     """
-    buffer, total = Buffer(), Tally()
+    arrays = Arrays(kernel.decoder())
+    total = Tally(arrays.decoder)
     audits: list[dict[str, Any]] = []
     rejects: list[tuple[str, Reject]] = []
     text = 0
     for source in sources:
-        audit, tally, stored = Audit(), Tally(), 0
+        audit, tally, stored = Audit(), Tally(arrays.decoder), 0
         try:
-            for records in source.records(audit, buffer, given):
-                tally.add(flow_keys(records))
+            for records in source.records(audit, arrays, given):
+                tally.add(records.keys)
                 for reject in records.rejects(REJECT_LIMIT - stored):
                     rejects.append((source.path, reject))
                     stored += 1
@@ -170,7 +172,7 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
     if rejects:
         yield _reject_batch(rejects)
     yield from row_batches(audits, SCAN_SCHEMA)
-    yield _tally_batch(total)
+    yield from _tally_batches(total)
 
 
 def read_split(
@@ -190,14 +192,14 @@ def read_split(
             skipped either, because the storage may hand it over the next time. If not all executors are on the driver's
             machine (`one_machine`), a local file that is gone is not skipped: this executor may lack the file system.
     """
-    buffer = Buffer()
+    arrays = Arrays(kernel.decoder())
     wanted = frozenset(field_name(column) for column in columns)
     for source in sources:
         try:
             if skip_bad_files and not source.piece:
-                for _ in source.records(Audit(), buffer, given, wanted):
+                for _ in source.records(Audit(), arrays, given, wanted):
                     pass
-            for records in source.records(Audit(), buffer, given, wanted):
+            for records in source.records(Audit(), arrays, given, wanted):
                 yield record_batch(records, source.path, columns)
                 rejects = records.rejects() if REJECTED_LINE in columns else iter(())
                 while some := list(islice(rejects, _MANY)):
@@ -232,15 +234,15 @@ def _audit_row(source: Source, audit: Audit, status: str, error: BadFile | None,
     }
 
 
-def _tally_batch(tally: Tally) -> pa.RecordBatch:
-    keys, flows = tally.counts()
-    ports, protocols = split_keys(keys)
-    columns = [
-        number_array(ports, pa.int32(), ports == NO_PORT),
-        number_array(protocols, pa.int32(), protocols == NO_PROTOCOL),
-        number_array(flows, pa.int64()),
-    ]
-    return _lists("tally", columns, _COUNTS)
+def _tally_batches(tally: Tally) -> Iterator[pa.RecordBatch]:
+    for keys, flows in tally.counts():
+        protocols, ports = np.divmod(keys, PORTS)
+        columns = [
+            number_array(ports, pa.int32(), ports == NO_PORT),
+            number_array(protocols, pa.int32(), protocols == NO_PROTOCOL),
+            number_array(flows, pa.int64()),
+        ]
+        yield _lists("tally", columns, _COUNTS)
 
 
 def _reject_batch(rejects: Sequence[tuple[str, Reject]]) -> pa.RecordBatch:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
+from flowspark.decode import kernel
+from flowspark.decode.arrays import Arrays
 from flowspark.decode.batches import row_batches
-from flowspark.decode.blocks import GZIP, LINE_LIMIT, Block, Buffer, Counted, read_blocks, text_stream
-from flowspark.decode.reader import Audit, read_records
+from flowspark.decode.blocks import GZIP, LINE_LIMIT, Counted, read_blocks, text_stream
+from flowspark.decode.reader import Audit, read_records, take_header
 from flowspark.decode.split import open_span
-from flowspark.decode.tokens import Mask
 from flowspark.errors import BadFile, Unreadable, one_line
 from flowspark.files import LogFile
-from flowspark.layouts import Layout, header_layout
+from flowspark.layouts import Layout
 
 RANGE_SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64()), ("start", pa.int64()), ("stop", pa.int64())])
 """The rows that tell a survey which range of which file to look at."""
@@ -36,8 +35,6 @@ SURVEY_SCHEMA = pa.schema(
 """What a survey tells of a range: its file, and the fields of `Span`."""
 
 _OPENING = 1 << 20
-_LF, _ZERO, _NINE = ord("\n"), ord("0"), 9
-_HEADER = re.compile(rb"\n[ \t]*+[a-z][a-z0-9-]*+(?:[ \t]++[a-z][a-z0-9-]*+)*+[ \t]*+\r?+(?=\n)")  # all values are names
 
 
 class Span(NamedTuple):
@@ -71,7 +68,7 @@ def opening_layout(file: LogFile, given: Layout | None) -> Layout | None:
             data = stream.read(_OPENING)
         if data.startswith(GZIP):
             return None
-        for _ in read_records(io.BytesIO(data[: data.rfind(b"\n") + 1]), audit, Buffer(), given):
+        for _ in read_records(io.BytesIO(data[: data.rfind(b"\n") + 1]), audit, Arrays(kernel.decoder()), given):
             pass
     except BadFile:
         return None
@@ -80,30 +77,37 @@ def opening_layout(file: LogFile, given: Layout | None) -> Layout | None:
 
 def survey(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Turns ranges of files (rows of `RANGE_SCHEMA`) into rows of `SURVEY_SCHEMA`. A range of a bad file has no row."""
-    buffer = Buffer()
+    arrays = Arrays(kernel.decoder())
     for batch in batches:
         rows = []
         for path, size, start, stop in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             with suppress(BadFile):
-                rows.append({"path": path} | survey_range(path, size, start, stop, buffer)._asdict())
+                rows.append({"path": path} | survey_range(path, size, start, stop, arrays)._asdict())
         yield from row_batches(rows, SURVEY_SCHEMA)
 
 
-def survey_range(path: str, size: int, start: int, stop: int, buffer: Buffer) -> Span:
+def survey_range(path: str, size: int, start: int, stop: int, arrays: Arrays) -> Span:
     """Surveys a range of a plain file, as fast as lines can be counted, and in as little memory as reading takes.
 
     Raises:
         BadFile: the file cannot be read, was changed, or has a line or headers that no flow log has (rule 10).
     """
     first, last = (_line_start(path, size, position) for position in (start, stop))
-    lines, layout, audit = 0, None, Audit()
+    audit, layout = Audit(), None
     if first < last:
-        for block in read_blocks(open_span(path, size, first, last), buffer, size, first, last):
-            breaks = block.data == _LF
-            lines += int(np.count_nonzero(breaks)) - 1
-            for layout in _headers(block, breaks):
-                audit.use(layout)
-    return Span(first, last, lines, layout, len(audit.layouts))
+        arrays.use(None)  # without a layout, each line is rejected, and may be a header
+        for block in read_blocks(open_span(path, size, first, last), arrays.memory, size, first, last):
+            lines = arrays.take(block)
+            audit.lines += lines
+            line = 0
+            while line < lines:
+                line = arrays.evaluate(line)
+                header = take_header(arrays, line)
+                arrays.clear()
+                if header:
+                    layout = header
+                    audit.use(layout)
+    return Span(first, last, audit.lines, layout, len(audit.layouts))
 
 
 def _line_start(path: str, size: int, position: int) -> int:
@@ -129,19 +133,3 @@ def _bytes(path: str, size: int, start: int, stop: int) -> Iterator[io.BufferedI
             yield stream
     except (OSError, pa.ArrowException) as error:
         raise Unreadable(f"cannot be read: {one_line(error)}") from error
-
-
-def _headers(block: Block, breaks: Mask) -> Iterator[Layout]:
-    """The layouts of the header lines of a block, as `records.headers` finds them under any layout."""
-    no_digits = block.data[1:] - _ZERO > _NINE  # in unsigned bytes, what is less than "0" becomes more than nine
-    if not (breaks[:-1] & no_digits).any():  # most formats begin each line with a digit, and a header never does
-        return
-    layouts: dict[bytes, Layout | None] = {}  # a block may have the same line many times
-    for found in _HEADER.finditer(block.data.data):
-        line = found.group()[1:]
-        if not (block.open_end and found.end() == len(block.data) - 1):
-            line = line.removesuffix(b"\r")
-        if line not in layouts:
-            layouts[line] = header_layout(line)
-        if layout := layouts[line]:
-            yield layout

@@ -1,85 +1,92 @@
-"""The tally: how many flows each protocol and dstport has, kept as counts of single numbers."""
+"""The tally: how many flows each protocol and dstport has."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
+from flowspark.decode.arrays import PORTS, PROTOCOLS, Bytes, Counts, Decoder, Ints
+
 Longs = npt.NDArray[np.int64]
 
-NO_PORT = 65536
-NO_PROTOCOL = 256
-"""What stands for a missing dstport and a missing protocol: the first number that a real one cannot have."""
-
-_SHIFT = 17
-_FULL = 1 << 20
-_COMMON = (6, 17, 1, 58, 50, 47, 2, 4, 41, 51, 88, 89, 103, 112, 132)
-_DENSE = 16 << _SHIFT  # keys below, of common protocols: counted in an array of all possible ones, 16 MB at most
-_PROTOCOLS: Longs = np.array([*_COMMON, *sorted({*range(NO_PROTOCOL + 1)} - {*_COMMON})], np.int64)
-_RANKS: Longs = np.argsort(_PROTOCOLS)
-
-
-def keys_of(ports: Longs, protocols: Longs) -> Longs:
-    """One number for each protocol and dstport, small for the common protocols."""
-    return _RANKS[protocols] << _SHIFT | ports
-
-
-def split_keys(keys: Longs) -> tuple[Longs, Longs]:
-    """The dstports and the protocols of keys."""
-    return keys & (2**_SHIFT - 1), _PROTOCOLS[keys >> _SHIFT]
+_WAITING = 1 << 20  # keys
+_MOST = (1 << 32) - 1  # what one count of a table can hold
 
 
 class Tally:
-    """Counts of keys, in memory bounded by the number of different keys."""
+    """Counts of keys (protocol * PORTS + dstport).
 
-    def __init__(self) -> None:
-        self._pending: list[Longs] = []
+    Keys wait until there are many of them, so that a small file needs no table of its own: if it is bad, its keys are
+    dropped. A table has a count for each possible key, 67 MB; only the pages that are written take memory.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._count = decoder.count
+        self._waiting: list[Ints] = []
         self._size = 0
-        self._dense: Longs = np.empty(0, np.int64)
-        self._keys: Longs = np.empty(0, np.int64)
-        self._counts: Longs = np.empty(0, np.int64)
+        self._table: Counts | None = None
+        self._seen: Bytes = np.zeros(PROTOCOLS, np.uint8)
+        self._flows = 0  # in the table
+        self._full: list[tuple[Longs, Counts]] = []  # what tables held that could have overflown
 
-    def add(self, keys: Longs) -> None:
-        """Counts each key once."""
+    def add(self, keys: Ints) -> None:
+        """Counts each key once. The keys are copied."""
         if len(keys):
-            self._pending.append(keys)
-            self._size += len(keys)
-            if self._size > _FULL:
-                self._settle()
+            self._add(keys.copy())
 
     def merge(self, other: Tally) -> None:
-        """Takes over all that another tally has counted."""
-        for keys in other._pending:
-            self.add(keys)
-        self._add_dense(other._dense)
-        self._add_sparse(other._keys, other._counts)
+        """Takes over all that another tally has counted. The other one cannot be used any more."""
+        for keys in other._waiting:
+            self._add(keys)
+        self._full += other._full
+        if other._table is None:
+            return
+        if self._table is None:
+            self._table, self._seen, self._flows = other._table, other._seen, other._flows
+            return
+        self._make_room(other._flows)
+        for protocol in np.flatnonzero(other._seen):
+            part = slice(protocol * PORTS, (protocol + 1) * PORTS)
+            self._table[part] += other._table[part]
+        self._seen |= other._seen
 
-    def counts(self) -> tuple[Longs, Longs]:
-        """The different keys, ascending, and the count of each."""
+    def counts(self) -> Iterator[tuple[Longs, Counts]]:
+        """Yields the keys, ascending, and the count of each; more than once only after four billion flows."""
         self._settle()
-        found = np.flatnonzero(self._dense)
-        self._add_sparse(found, self._dense[found])
-        self._dense = self._dense[:0]
-        return self._keys, self._counts
+        yield from self._full
+        yield self._counted()
+
+    def _add(self, keys: Ints) -> None:
+        self._waiting.append(keys)
+        self._size += len(keys)
+        if self._size > _WAITING:
+            self._settle()
 
     def _settle(self) -> None:
-        if self._pending:
-            keys = np.concatenate(self._pending)
-            self._pending, self._size = [], 0
-            if keys.max() < _DENSE:
-                self._add_dense(np.bincount(keys))
-            else:
-                self._add_sparse(*np.unique(keys, return_counts=True))
+        if self._table is None:
+            self._table = np.zeros(PROTOCOLS * PORTS, np.uint32)
+        for keys in self._waiting:
+            self._make_room(len(keys))
+            self._count(keys, self._table, self._seen)
+        self._waiting, self._size = [], 0
 
-    def _add_dense(self, counts: Longs) -> None:
-        more, less = (counts, self._dense) if len(counts) > len(self._dense) else (self._dense, counts)
-        more[: len(less)] += less
-        self._dense = more
+    def _make_room(self, flows: int) -> None:
+        if self._flows + flows > _MOST:
+            self._full.append(self._counted())
+            assert self._table is not None
+            self._table[:] = 0
+            self._seen[:] = 0
+            self._flows = 0
+        self._flows += flows
 
-    def _add_sparse(self, keys: Longs, counts: Longs) -> None:
-        if len(keys):
-            both = np.concatenate([self._keys, keys])
-            self._keys, places = np.unique(both, return_inverse=True)
-            sums = np.zeros(len(self._keys), np.int64)
-            np.add.at(sums, places, np.concatenate([self._counts, counts]))
-            self._counts = sums
+    def _counted(self) -> tuple[Longs, Counts]:
+        """The keys in the table, ascending, and the count of each."""
+        assert self._table is not None
+        found = [np.empty(0, np.int64)]
+        for protocol in np.flatnonzero(self._seen):
+            first = int(protocol) * PORTS
+            found.append(np.flatnonzero(self._table[first : first + PORTS]) + first)
+        keys = np.concatenate(found)
+        return keys, self._table[keys]

@@ -18,7 +18,7 @@ import pytest
 
 from flowspark import pipeline
 from flowspark.cli import parser
-from flowspark.decode.blocks import Buffer, read_blocks
+from flowspark.decode.blocks import ROOM, SLACK, read_blocks
 from flowspark.errors import BadFile, InputError
 from flowspark.files import LogFile
 from flowspark.s3 import S3
@@ -269,7 +269,7 @@ def test_an_object_that_s3_does_not_hand_over_shows_the_reason_whatever_its_size
     stream = S3("s3").open(bucket.uri("a.log"), size - 1)  # its last byte: no error fits where one byte does
     proxy.fail("GetObject", status=status, code=code)
     with pytest.raises(BadFile, match=told) as caught:
-        list(read_blocks(stream, Buffer()))
+        list(read_blocks(stream, bytearray(ROOM + SLACK)))
     assert "flush" not in str(caught.value)
 
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import orc, parquet
 
-from flowspark.decode.blocks import Buffer
+from flowspark.decode import kernel
+from flowspark.decode.arrays import Arrays
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.survey import opening_layout
 from flowspark.errors import BadFile
@@ -91,7 +92,7 @@ def error(content: bytes, layout: str | None = None) -> str:
     """What is said of a file that cannot be read."""
     given = parse_layout(layout) if layout else None
     with pytest.raises(BadFile) as caught:
-        list(read_records(io.BytesIO(content), Audit(), Buffer(), given))
+        list(read_records(io.BytesIO(content), Audit(), Arrays(kernel.decoder()), given))
     assert caught.value.exit_code == 3
     return str(caught.value)
 
@@ -111,7 +112,7 @@ def test_rule_10_gzip_inside_gzip_is_told():
 
 def test_rule_10_the_form_is_told_of_a_file_that_was_changed_since_it_was_listed():
     with pytest.raises(BadFile, match=r"^this is a zip file"):
-        list(read_records(io.BytesIO(FORMS["zip"][0]), Audit(), Buffer(), size=1))
+        list(read_records(io.BytesIO(FORMS["zip"][0]), Audit(), Arrays(kernel.decoder()), size=1))
 
 
 def test_a_file_that_is_not_text_is_not_cut(tmp_path):
@@ -155,7 +156,7 @@ def test_rule_10_a_text_without_a_record_is_called_what_its_first_line_looks_lik
 
 def test_an_export_can_be_read_with_a_layout_that_names_the_time():
     audit = Audit()
-    list(read_records(io.BytesIO(TIMED * 3), audit, Buffer(), parse_layout(f"time {V2}")))
+    list(read_records(io.BytesIO(TIMED * 3), audit, Arrays(kernel.decoder()), parse_layout(f"time {V2}")))
     assert (audit.flows, audit.reasons.total()) == (3, 0)
 
 
@@ -182,7 +183,11 @@ def test_an_export_can_be_read_with_a_layout_that_names_the_time():
 )
 def test_a_text_that_begins_with_the_letters_of_a_form_or_an_odd_line_is_read(first):
     audit = Audit()
-    list(read_records(io.BytesIO(log(first, flow(), flow(), header=None)), audit, Buffer(), parse_layout("v2")))
+    list(
+        read_records(
+            io.BytesIO(log(first, flow(), flow(), header=None)), audit, Arrays(kernel.decoder()), parse_layout("v2")
+        )
+    )
     assert (audit.flows, audit.reasons.total()) == (2, 1)
 
 

@@ -27,6 +27,8 @@ COUNTED = ("lines", "header", "blank", "flows", "nodata", "skipdata", *REJECT_RE
 OTHER = "protocol log-status dstport new-field"
 LAYOUT = tuple(V2.split())
 
+pytestmark = pytest.mark.usefixtures("decoder")
+
 
 def logged(path: Path) -> LogFile:
     return LogFile(str(path), path.stat().st_size)

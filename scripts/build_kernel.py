@@ -1,0 +1,37 @@
+"""Compiles flowspark/decode/kernel.c into a folder, an object for each kind of machine: scripts/build_kernel.py FOLDER.
+
+The compiler is Zig's (scripts/locks/kernel.txt), which cross-compiles. The objects are a few kilobytes each, and use no
+library, not even C's. The same source and compiler give the same bytes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent / "flowspark" / "decode" / "kernel.c"
+
+# The name of each object, for which flowspark/decode/kernel.py looks; the compiler's target and processor
+OBJECTS = {
+    "kernel-linux-x86_64-v3.so": ("x86_64-linux-gnu", "x86_64_v3"),
+    "kernel-linux-x86_64-v2.so": ("x86_64-linux-gnu", "x86_64_v2"),
+    "kernel-linux-aarch64.so": ("aarch64-linux-gnu", "generic"),
+}
+# Freestanding and without builtins: otherwise the compiler may put a call of memcpy in place of a loop
+_FLAGS = ("-O3", "-shared", "-nostdlib", "-ffreestanding", "-fno-builtin", "-fPIC", "-s", "-Wall", "-Wextra", "-Werror")
+
+
+def build(folder: Path) -> None:
+    """Writes all objects into a folder that exists."""
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        for name, (target, processor) in OBJECTS.items():
+            options = [*_FLAGS, "-target", target, f"-mcpu={processor}", "-o", name, SOURCE]
+            subprocess.run([sys.executable, "-m", "ziglang", "cc", *options], cwd=work, check=True)
+            Path(work, name).chmod(0o644)
+            Path(work, name).replace(folder / name)
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
