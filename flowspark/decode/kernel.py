@@ -48,7 +48,12 @@ dstport protocol action
 
 @cache
 def decoder() -> Decoder:
-    """The decoder of this process: the compiled one if it fits the machine and keeps the rules, else the plain one."""
+    """The decoder of this process."""
+    return choose()
+
+
+def choose() -> Decoder:
+    """The compiled decoder if there is an object for this machine that keeps the rules, else the plain one."""
     name = object_name()
     if not files("flowspark.decode").joinpath(name).is_file():
         return PYTHON
