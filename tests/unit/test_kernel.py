@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -20,6 +21,7 @@ from flowspark.decode.arrays import PORTS, PROTOCOLS, Arrays, Decoder
 from flowspark.decode.blocks import Block
 from flowspark.decode.rules import PYTHON, REASONS
 from flowspark.layouts import Layout
+from tests.s3_server import ROOT
 
 
 def arrays_of(decoder: Decoder, data: bytes, *, open_end: bool = False, **sizes: int) -> Arrays:
@@ -277,3 +279,29 @@ def test_a_package_in_a_zip_has_the_compiled_decoder(tmp_path):
     )
     assert run.stdout == f"{package}/flowspark/decode/kernel.py compiled\n"
     assert not run.stderr
+
+
+def run_beside_guard_pages(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.guard_pages", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_no_function_reads_or_writes_beside_its_arrays():
+    run = run_beside_guard_pages(kernel.object_name(), 3000, 1)
+    assert (run.returncode, run.stdout) == (0, "inside\n"), run.stderr
+
+
+def test_a_byte_beside_an_array_would_be_noticed():
+    run = run_beside_guard_pages(kernel.object_name(), "--trespass")
+    assert (run.returncode, run.stdout) == (-signal.SIGSEGV, "inside\n")
+
+
+def test_nothing_that_c_leaves_undefined_happens(tmp_path):
+    """The compiler puts a trap beside each shift, sum and pointer that could be undefined."""
+    compiler = subprocess.run([ROOT / "scripts" / "env", "kernel"], stdout=subprocess.PIPE, text=True, check=True)
+    checked = tmp_path / "checked.so"
+    command = [compiler.stdout.strip(), "-m", "ziglang", "cc", "-O1", "-shared", "-nostdlib", "-fPIC", "-o", checked]
+    undefined = ["-fsanitize=undefined", "-fsanitize-trap=undefined", Path(kernel.__file__).with_name("kernel.c")]
+    subprocess.run([*command, *undefined], check=True)
+    run = run_beside_guard_pages(checked, 3000, 2)
+    assert (run.returncode, run.stdout) == (0, "inside\n"), run.stderr
