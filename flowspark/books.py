@@ -39,6 +39,7 @@ class Books:
         refused: the bad files that the storage did not hand to the workers.
         vanished: the files without an audit: Spark's reader could not hand them over.
         unbalanced: files whose own lines do not add up, or of which a piece is missing.
+        decoder: `python` if a file was decoded in plain Python, else `compiled`; None if the scan does not tell.
         cut: by path, the audit of each file that was read in pieces: the sum of its pieces.
     """
 
@@ -55,6 +56,7 @@ class Books:
     refused: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     unbalanced: list[str] = field(default_factory=list)
+    decoder: str | None = None
     cut: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -112,6 +114,7 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
         .agg(
             *(F.sum(f"file.{name}").alias(name) for name in (*_COUNTED, "rejects_stored")),
             F.count(F.lit(1)).alias("rows"),
+            F.max("file.decoder").alias("decoder"),  # in the order of the alphabet, `python` is the last
             F.count(F.when(_unbalanced(F.col("file")), 1)).alias("unbalanced"),
             F.sum(_total(F.col("tally"))).alias("tallied"),
             F.sum(_total(without_ports)).alias("without_ports"),
@@ -125,6 +128,7 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
             books.stored_rejects = row["stored_rejects"] or 0
             continue
         books.announced_rejects += row["rejects_stored"]
+        books.decoder = max(filter(None, (books.decoder, row["decoder"])), default=None)
         if row["status"] == READ and not row["piece"]:
             books.files += row["rows"]
             books.published_rejects += row["rejects_stored"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowspark.publishing import Result
 
 _BAD_FILES_SHOWN = 20
+_SLOW = 100_000  # lines: plain Python takes a second longer for them
 
 
 def tables(result: Result) -> str:
@@ -70,6 +71,14 @@ def _table(names: list[str], top: Top, flows: int) -> str:
     return "\n".join(lines)
 
 
+def _decoder_warning(summary: dict[str, Any]) -> Iterator[str]:
+    if summary.get("decoder") == "python" and summary["books"]["lines"] > _SLOW:
+        yield (
+            "the logs were decoded in plain Python, which takes some fifty times as long: the workers' flowspark has no "
+            "compiled decoder for their machines; install one that scripts/package has built"
+        )
+
+
 def warnings(summary: dict[str, Any]) -> Iterator[str]:
     """Yields a sentence for each thing in the summary that is worth a second look."""
     books, lookup = summary["books"], summary["lookup"]
@@ -79,6 +88,7 @@ def warnings(summary: dict[str, Any]) -> Iterator[str]:
         yield f"{many} file(s) are new since the last run of the interval, or have changed"
     if summary.get("not_searched"):
         yield not_searched_warning(summary["not_searched"])
+    yield from _decoder_warning(summary)
     if books["skipdata"]:
         yield (
             f"{books['skipdata']:,} SKIPDATA record(s): AWS lost records at the source. Each such line "

@@ -28,7 +28,7 @@ SUMMARY_SCHEMA = (
     "tagged bigint, untagged bigint, flows_without_ports bigint, bad_files array<struct<path: string, error: string>>, "
     "layouts array<struct<layout: string, files: bigint>>, unknown_fields array<string>, "
     f"late_files array<string>, not_searched array<string>, phases array<{PHASE_TYPE}>, "
-    f"settings {SETTINGS_TYPE}, scan string"
+    f"settings {SETTINGS_TYPE}, scan string, decoder string"
 )
 
 
@@ -122,6 +122,7 @@ def summarise(checked: CheckedScan, lookup: Lookup, settings: Settings, untagged
         "not_searched": checked.not_searched,
         "settings": settings.as_text(),
         "scan": f"{_scans(settings.selection.label)}/{checked.name}",
+        "decoder": books.decoder,
     }
 
 

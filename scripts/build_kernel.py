@@ -1,11 +1,12 @@
 """Compiles flowspark/decode/kernel.c into a folder, an object for each kind of machine: scripts/build_kernel.py FOLDER.
 
 The compiler is Zig's (scripts/locks/kernel.txt), which cross-compiles. The objects are a few kilobytes each, and use no
-library, not even C's. The same source and compiler give the same bytes.
+library, not even C's. The same source and compiler give the same bytes. Each object has the checksum of its source in it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import tempfile
@@ -23,11 +24,31 @@ OBJECTS = {
 _FLAGS = ("-O3", "-shared", "-nostdlib", "-ffreestanding", "-fno-builtin", "-fPIC", "-s", "-Wall", "-Wextra", "-Werror")
 
 
+def checksum() -> bytes:
+    """The first eight bytes of the SHA-256 of the source."""
+    return hashlib.sha256(SOURCE.read_bytes()).digest()[:8]
+
+
+def up_to_date(folder: Path) -> bool:
+    """Whether a folder has all objects, compiled from the source as it is."""
+    objects = [folder / name for name in OBJECTS]
+    return all(path.exists() and checksum()[::-1] in path.read_bytes() for path in objects)
+
+
 def build(folder: Path) -> None:
     """Writes all objects into a folder that exists."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
         for name, (target, processor) in OBJECTS.items():
-            options = [*_FLAGS, "-target", target, f"-mcpu={processor}", "-o", name, SOURCE]
+            options = [
+                *_FLAGS,
+                f"-DSOURCE=0x{checksum().hex()}",
+                "-target",
+                target,
+                f"-mcpu={processor}",
+                "-o",
+                name,
+                SOURCE,
+            ]
             subprocess.run([sys.executable, "-m", "ziglang", "cc", *options], cwd=work, check=True)
             Path(work, name).chmod(0o644)
             Path(work, name).replace(folder / name)

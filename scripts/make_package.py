@@ -16,6 +16,7 @@ import time
 import zipfile
 from pathlib import Path
 
+from build_kernel import OBJECTS
 from isal import igzip
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +37,11 @@ def tracked_files(*folders: str) -> list[Path]:
     if listed.returncode:
         sys.exit(f"scripts/package: {ROOT} has to be a clone, but git does not list its files: {listed.stderr.strip()}")
     return sorted(Path(name) for name in listed.stdout.split("\0") if name and (ROOT / name).is_file())
+
+
+def packaged_files(*folders: str) -> list[Path]:
+    """The tracked files, and the objects of the compiled decoder, which scripts/env keeps up to date."""
+    return sorted([*tracked_files(*folders), *(Path("flowspark", "decode", name) for name in OBJECTS)])
 
 
 def commit_time() -> int:
@@ -65,9 +71,9 @@ def version() -> str:
 
 
 def make_wheel(to: Path, seconds: int) -> Path:
-    """The wheel, built by the locked build tool from a copy of what git tracks."""
+    """The wheel, built by the locked build tool from a copy of what git tracks and the objects."""
     with tempfile.TemporaryDirectory() as name:
-        for file in tracked_files():
+        for file in packaged_files():
             copy = Path(name) / file
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / file, copy)
@@ -84,7 +90,7 @@ def make_zip(to: Path, seconds: int) -> Path:
     path = to / f"flowspark-{version()}.zip"
     date = time.gmtime(seconds)[:6]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in tracked_files("flowspark"):
+        for file in packaged_files("flowspark"):
             entry = zipfile.ZipInfo(file.as_posix(), date)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
             archive.writestr(entry, (ROOT / file).read_bytes())

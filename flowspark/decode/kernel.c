@@ -38,6 +38,10 @@ enum { FLOW, NODATA, SKIPDATA };
 enum { PORTS = 65537, NO_PORT = 65536, NO_PROTOCOL = 256 };
 enum { SHORTEST_HEADER = 3 }; /* no field has a shorter name than "end" */
 
+/* From which text this object was compiled: the first eight bytes of its SHA-256 (scripts/build_kernel.py). Python compares
+   it with this file, because an object that was left over from an older one may lay out `struct work` differently. */
+const uint64_t flowspark_source = SOURCE;
+
 /* ---------------------------------------------------------------------------------------------------------------- tokens */
 
 typedef uint8_t bytes64 __attribute__((ext_vector_type(64)));

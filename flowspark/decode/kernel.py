@@ -7,6 +7,7 @@ Linux of their processor, and any Python and numpy.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import os
 import platform
@@ -62,6 +63,9 @@ def choose() -> Decoder:
     except OSError as error:
         log.warning("the compiled decoder cannot be loaded, and plain Python takes its place: %s", error)
         return PYTHON
+    except StaleObject:
+        log.warning("plain Python takes the place of %s, which is not that of kernel.c: run scripts/env", name)
+        return PYTHON
     if _outcome(compiled) != _outcome(PYTHON):
         log.warning("the compiled decoder %s does not keep the rules on this machine; plain Python takes its place", name)
         return PYTHON
@@ -85,13 +89,21 @@ def _has_v3() -> bool:
     return set(flags.split()) >= _V3
 
 
+class StaleObject(Exception):
+    """An object that was compiled from another text than the kernel.c beside it."""
+
+
 def load(name: str) -> Decoder:
     """The compiled decoder in an object beside this file.
 
     Raises:
         OSError: the object cannot be loaded.
+        StaleObject: it was compiled from another kernel.c.
     """
     library = _library(name)
+    source = hashlib.sha256(files("flowspark.decode").joinpath("kernel.c").read_bytes()).digest()
+    if ctypes.c_uint64.in_dll(library, "flowspark_source").value != int.from_bytes(source[:8], "big"):
+        raise StaleObject
     address, long = ctypes.c_void_p, ctypes.c_int64
     for function, arguments in {
         "tokens": (address, long, long, long),

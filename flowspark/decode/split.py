@@ -48,13 +48,15 @@ _FILE = pa.struct(
         *((kind, pa.int64()) for kind in ("lines", "header", "blank", "flows", "nodata", "skipdata", *REJECT_REASONS)),
         ("rejects_stored", pa.int64()),
         ("refused", pa.bool_()),
+        ("decoder", pa.string()),
     ]
 )
 _REJECT = pa.struct([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
 
 SCAN_SCHEMA = pa.schema([("tally", pa.list_(_COUNT)), ("file", _FILE), ("rejects", pa.list_(_REJECT))])
 """The rows that a scan stores; in each, one of the three columns is set. A `file` is the audit of a file, or of its piece
-from `start` to `stop`. `rejects_stored` counts its rows of `rejects`. For `refused`, see `BadFile`."""
+from `start` to `stop`. `rejects_stored` counts its rows of `rejects`. For `refused`, see `BadFile`. The `decoder` is
+`compiled` or `python`."""
 
 REJECT_LIMIT = 100_000
 """How many rejected lines of a file, or of a piece of one, a scan stores at most: the first ones. All are counted."""
@@ -161,10 +163,11 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
                         yield _reject_batch(rejects)
                         rejects = []
         except BadFile as error:
-            audits.append({"file": _audit_row(source, Audit(), SKIPPED, error, stored)})
+            row = _audit_row(source, Audit(), SKIPPED, error, stored)
         else:
             total.merge(tally)
-            audits.append({"file": _audit_row(source, audit, READ, None, stored)})
+            row = _audit_row(source, audit, READ, None, stored)
+        audits.append({"file": row | {"decoder": arrays.decoder.name}})
         text += audit.layout_text
         if len(audits) >= _MANY or text > _MUCH_TEXT:
             yield from row_batches(audits, SCAN_SCHEMA)

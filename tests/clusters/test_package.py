@@ -39,7 +39,8 @@ def test_the_wheel_and_the_zip_of_one_commit_have_the_same_bytes(tmp_path):
 
 def test_the_zip_is_the_package_with_its_data(package):
     tracked = call("git", "ls-files", "flowspark", cwd=ROOT).splitlines()
-    assert zipfile.ZipFile(package).namelist() == sorted(tracked, key=Path)
+    objects = [f"flowspark/decode/kernel-linux-{machine}.so" for machine in ("aarch64", "x86_64-v2", "x86_64-v3")]
+    assert zipfile.ZipFile(package).namelist() == sorted([*tracked, *objects], key=Path)
     assert {"flowspark/data/fields.csv", "flowspark/data/protocols.csv", "flowspark/py.typed"} < set(tracked)
     code = "import flowspark.fields as f; print(f.__file__, f.FIELDS['dstport'].name)"
     shown = call(sys.executable, "-S", "-c", code, env={"PYTHONPATH": str(package)}, cwd=package.parent)

@@ -83,3 +83,20 @@ def test_the_warnings_name_the_first_20_bad_files_and_count_the_others():
     *named, others = warnings(summary)
     assert named == [f"left out: /logs/{n:04}.log: corrupt gzip" for n in range(20)]
     assert others == "left out: 2,480 more file(s); the files table has all of them"
+
+
+@pytest.mark.parametrize(
+    ("decoder", "lines", "warned"), [("python", 100_001, 1), ("python", 100_000, 0), ("compiled", 10**9, 0)]
+)
+def test_a_run_that_decodes_much_in_plain_python_says_so_once(decoder, lines, warned):
+    summary = {
+        "decoder": decoder,
+        "books": Books(totals=Counter(lines=lines)).summary(),
+        "bad_files": [],
+        "lookup": {"mappings": 1, "conflicts": []},
+        "late_files": [],
+        "layouts": [],
+        "unknown_fields": [],
+        "flows_without_ports": 0,
+    }
+    assert sum("plain Python" in sentence for sentence in warnings(summary)) == warned

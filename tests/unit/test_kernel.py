@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import re
 import signal
@@ -20,6 +22,7 @@ from flowspark.decode import kernel
 from flowspark.decode.arrays import PORTS, PROTOCOLS, Arrays, Decoder
 from flowspark.decode.blocks import Block
 from flowspark.decode.rules import PYTHON, REASONS
+from flowspark.decode.split import Source, scan_split
 from flowspark.layouts import Layout
 from tests.s3_server import ROOT
 
@@ -200,6 +203,13 @@ def test_rule_12_what_may_be_a_header(decoder, line, maybe):
     assert (arrays.evaluate(0), arrays.work.rejects, arrays.work.may_be_header) == (1, 1, maybe)
 
 
+def test_the_audit_of_a_file_tells_which_decoder_read_it(decoder):
+    data = b"dstport protocol\n443 6\n"
+    sources = [Source("a", len(data), None, lambda: io.BytesIO(data)), Source("b", 9, None, lambda: io.BytesIO(data))]
+    audits = [row["file"] for batch in scan_split(sources, None) for row in batch.to_pylist() if row["file"]]
+    assert [(audit["status"], audit["decoder"]) for audit in audits] == [("read", decoder.name), ("skipped", decoder.name)]
+
+
 @given(st.lists(st.integers(0, PORTS * PROTOCOLS - 1), max_size=50).map(lambda keys: keys * 2))
 def test_keys_are_counted(decoder, keys):
     table, seen = np.zeros(PORTS * PROTOCOLS, np.uint32), np.zeros(PROTOCOLS, np.uint8)
@@ -259,6 +269,18 @@ def test_plain_python_takes_the_place_of_an_object_that_cannot_be_loaded(monkeyp
     assert "the compiled decoder cannot be loaded" in caplog.text
 
 
+def test_plain_python_takes_the_place_of_an_object_of_another_source(monkeypatch, caplog, tmp_path):
+    folder = Path(kernel.__file__).parent
+    stale = tmp_path / "kernel.so"
+    source = hashlib.sha256((folder / "kernel.c").read_bytes()).digest()[:8]
+    content = (folder / kernel.object_name()).read_bytes()
+    assert content.count(source[::-1]) == 1
+    stale.write_bytes(content.replace(source[::-1], bytes(8)))
+    monkeypatch.setattr(kernel, "object_name", lambda: str(stale))
+    assert kernel.choose() is PYTHON
+    assert "is not that of kernel.c" in caplog.text
+
+
 def test_plain_python_takes_the_place_of_an_object_that_breaks_a_rule(monkeypatch, caplog):
     def swapped(_name: str) -> Decoder:
         return Decoder("compiled", PYTHON.tokens, lambda arrays, line, _last: PYTHON.evaluate(arrays, line, line + 1),
@@ -300,7 +322,20 @@ def test_nothing_that_c_leaves_undefined_happens(tmp_path):
     """The compiler puts a trap beside each shift, sum and pointer that could be undefined."""
     compiler = subprocess.run([ROOT / "scripts" / "env", "kernel"], stdout=subprocess.PIPE, text=True, check=True)
     checked = tmp_path / "checked.so"
-    command = [compiler.stdout.strip(), "-m", "ziglang", "cc", "-O1", "-shared", "-nostdlib", "-fPIC", "-o", checked]
+    source = hashlib.sha256(Path(kernel.__file__).with_name("kernel.c").read_bytes()).hexdigest()[:16]
+    command = [
+        compiler.stdout.strip(),
+        "-m",
+        "ziglang",
+        "cc",
+        f"-DSOURCE=0x{source}",
+        "-O1",
+        "-shared",
+        "-nostdlib",
+        "-fPIC",
+        "-o",
+        checked,
+    ]
     undefined = ["-fsanitize=undefined", "-fsanitize-trap=undefined", Path(kernel.__file__).with_name("kernel.c")]
     subprocess.run([*command, *undefined], check=True)
     run = run_beside_guard_pages(checked, 3000, 2)
