@@ -39,17 +39,8 @@ def build(folder: Path) -> None:
     """Writes all objects into a folder that exists."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
         for name, (target, processor) in OBJECTS.items():
-            options = [
-                *_FLAGS,
-                f"-DSOURCE=0x{checksum().hex()}",
-                "-target",
-                target,
-                f"-mcpu={processor}",
-                "-o",
-                name,
-                SOURCE,
-            ]
-            subprocess.run([sys.executable, "-m", "ziglang", "cc", *options], cwd=work, check=True)
+            options = [*_FLAGS, f"-DSOURCE=0x{checksum().hex()}", "-target", target, f"-mcpu={processor}"]
+            subprocess.run([sys.executable, "-m", "ziglang", "cc", *options, "-o", name, SOURCE], cwd=work, check=True)
             Path(work, name).chmod(0o644)
             Path(work, name).replace(folder / name)
 

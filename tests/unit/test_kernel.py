@@ -318,25 +318,26 @@ def test_a_byte_beside_an_array_would_be_noticed():
     assert (run.returncode, run.stdout) == (-signal.SIGSEGV, "inside\n")
 
 
-def test_nothing_that_c_leaves_undefined_happens(tmp_path):
+@pytest.fixture(scope="module")
+def compiler() -> str:
+    """The Python that has the C compiler."""
+    run = subprocess.run([ROOT / "scripts" / "env", "kernel"], stdout=subprocess.PIPE, text=True, check=True)
+    return run.stdout.strip()
+
+
+def test_nothing_that_c_leaves_undefined_happens(compiler, tmp_path):
     """The compiler puts a trap beside each shift, sum and pointer that could be undefined."""
-    compiler = subprocess.run([ROOT / "scripts" / "env", "kernel"], stdout=subprocess.PIPE, text=True, check=True)
-    checked = tmp_path / "checked.so"
-    source = hashlib.sha256(Path(kernel.__file__).with_name("kernel.c").read_bytes()).hexdigest()[:16]
-    command = [
-        compiler.stdout.strip(),
-        "-m",
-        "ziglang",
-        "cc",
-        f"-DSOURCE=0x{source}",
-        "-O1",
-        "-shared",
-        "-nostdlib",
-        "-fPIC",
-        "-o",
-        checked,
-    ]
-    undefined = ["-fsanitize=undefined", "-fsanitize-trap=undefined", Path(kernel.__file__).with_name("kernel.c")]
-    subprocess.run([*command, *undefined], check=True)
+    checked, source = tmp_path / "checked.so", Path(kernel.__file__).with_name("kernel.c")
+    checksum = f"-DSOURCE=0x{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
+    options = ["-O1", "-shared", "-nostdlib", "-fPIC", "-fsanitize=undefined", "-fsanitize-trap=undefined", checksum]
+    subprocess.run([compiler, "-m", "ziglang", "cc", *options, "-o", checked, source], check=True)
     run = run_beside_guard_pages(checked, 3000, 2)
     assert (run.returncode, run.stdout) == (0, "inside\n"), run.stderr
+
+
+def test_the_source_gives_the_same_bytes_each_time(compiler, tmp_path):
+    subprocess.run([compiler, ROOT / "scripts" / "build_kernel.py", tmp_path], check=True)
+    beside = Path(kernel.__file__).parent
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in beside.glob("kernel-*.so")}
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (beside / path.name).read_bytes()
