@@ -46,6 +46,7 @@ class Arrays:
         ends, feeds, firsts, plan, values, missing, lines, keys, rejected: see `struct work` in kernel.c.
         work: their addresses, and the numbers beside them.
         layout: the layout of the lines that are evaluated; None as long as it is not known.
+        columns: the place in a line (or -1), the lowest and the highest number of each column of numbers; `plan` as a list.
         numbers: the row of `values` and `missing` in which each field of numbers is.
         block: the current block.
         count: how many lines it has.
@@ -81,8 +82,8 @@ class Arrays:
         names = ["dstport", "protocol"]
         names += [name for name in dict.fromkeys(fields) if name in wanted - {*names} and _is_number(name)]
         self.numbers = {name: row for row, name in enumerate(names)}
-        plan = [(fields.index(name) if name in fields else -1, *FIELDS[name].bounds) for name in names]
-        self.plan = np.array(plan, np.int64)
+        self.columns = [(fields.index(name) if name in fields else -1, *FIELDS[name].bounds) for name in names]
+        self.plan = np.array(self.columns, np.int64)
         self.values = np.empty((len(names), len(self.lines)), np.int64)
         self.missing = np.empty(self.values.shape, np.uint8)
         self.work.fields = len(fields) if layout else -1

@@ -72,7 +72,7 @@ def number(text: bytes, low: int, high: int) -> int | None:
 
 
 def record(values: list[bytes], arrays: Arrays) -> tuple[int, list[int | None]]:
-    """What a line is, FLOW, NODATA or SKIPDATA (rule 1); and its numbers, in the order of `plan`.
+    """What a line is, FLOW, NODATA or SKIPDATA (rule 1); and its numbers, in the order of `columns`.
 
     Raises:
         Rejected: it is not a record (rule 9).
@@ -84,7 +84,7 @@ def record(values: list[bytes], arrays: Arrays) -> tuple[int, list[int | None]]:
         raise Rejected(BAD_STATUS)
     numbers: list[int | None] = []
     reasons = []
-    for place, low, high in arrays.plan.tolist():
+    for place, low, high in arrays.columns:
         try:
             numbers.append(number(values[place], low, high) if place >= 0 else None)
         except Rejected as rejected:
