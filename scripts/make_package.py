@@ -167,6 +167,9 @@ def install(packages: Path, python: str, machine: str, wheel: Path) -> None:
         subprocess.run([*pip, *what], check=True)
         for name in _NOT_IN_PACKAGES:
             shutil.rmtree(packages / name, ignore_errors=True)
+    for name in OBJECTS:
+        if machine not in name:  # the decoder of another architecture
+            (packages / "flowspark" / "decode" / name).unlink()
 
 
 def check_libraries(home: Path, machine: str) -> None:
