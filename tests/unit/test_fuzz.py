@@ -25,7 +25,7 @@ from tests import reference
 from tests.s3_server import ROOT
 from tests.strategies import LAYOUTS, texts
 
-FILES = int(os.environ.get("FLOWSPARK_FUZZ_FILES", "50000"))
+FILES = int(os.environ.get("FLOWSPARK_FUZZ_FILES", "20000"))
 SEED = int(os.environ.get("FLOWSPARK_FUZZ_SEED", "1"))
 TEXTS = 400  # from which the files are made
 GIVEN: list[Layout | None] = [None, None, tuple(reference.V2), ("protocol", "new-field", "dstport", "bytes", "log-status")]
