@@ -243,9 +243,11 @@ def test_the_summary_holds_what_was_asked_and_what_was_found(spark, tmp_path):
         "phases",
         "settings",
         "scan",
+        "decoder",
     ]
     assert out.summary["settings"]["max_reject_ratio"] == "0.01"
     assert out.summary["settings"]["layout"] is None
+    assert out.summary["decoder"] == "compiled"
 
 
 def test_a_tag_may_hold_line_breaks_commas_and_quotes(spark, tmp_path):

@@ -285,11 +285,12 @@ def audits_and_rejects(data: bytes) -> tuple[dict, list[dict]]:
     return audit, [reject for row in rows for reject in row["rejects"] or []]
 
 
-def test_rule_9_a_gzip_of_four_kilobytes_can_hold_two_million_bad_lines_and_the_first_100_000_are_stored():
-    bomb = gzip.compress(log(flow()) + b"x\n" * 2_000_000)
+def test_rule_9_a_gzip_of_four_kilobytes_can_hold_two_million_bad_lines_and_the_first_100_000_are_stored(decoder):
+    bad = 2_000_000 if decoder.name == "compiled" else 200_000  # plain Python takes ten seconds for two million
+    bomb = gzip.compress(log(flow()) + b"x\n" * bad)
     assert len(bomb) < 5000
     audit, rejects = audits_and_rejects(bomb)
-    assert (audit["lines"], audit["flows"], audit["field_count"]) == (2_000_002, 1, 2_000_000)
+    assert (audit["lines"], audit["flows"], audit["field_count"]) == (bad + 2, 1, bad)
     assert audit["rejects_stored"] == len(rejects) == 100_000
     assert [rejects[place]["line"] for place in (0, 1, -1)] == [3, 4, 100_002]
 
