@@ -74,7 +74,7 @@ def _table(names: list[str], top: Top, flows: int) -> str:
 def _decoder_warning(summary: dict[str, Any]) -> Iterator[str]:
     if summary.get("decoder") == "python" and summary["books"]["lines"] > _SLOW:
         yield (
-            "the logs were decoded in plain Python, which takes some fifty times as long: the workers' flowspark has no "
+            "the logs were decoded in plain Python, which takes some hundred times as long: the workers' flowspark has no "
             "compiled decoder for their machines; install one that scripts/package has built"
         )
 
