@@ -63,9 +63,10 @@ def connect() -> SparkSession:
             "this Python has only Spark Connect's client, and needs a server: set SPARK_REMOTE=sc://HOST:PORT, "
             "or install pyspark itself"
         )
-    address = remote.split(";")[0].rstrip("/") if remote else "the server"  # what follows may be a token
     try:
-        return _session_that_answers(address)
+        if not remote or not remote.startswith("sc://"):
+            return SparkSession.builder.getOrCreate()  # pyspark starts a server of its own, and waits for it
+        return _session_that_answers(remote.split(";")[0].rstrip("/"))  # what follows may be a token
     except (PySparkValueError, ValueError):
         # pyspark's own message is left out, because it quotes the address, and so the token
         raise UsageError(
