@@ -11,6 +11,7 @@ _READ_AHEAD = 8 << 20  # bytes of one request to S3; without it, each small read
 _TRIES = 5
 _GONE = ("NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
 _NO_BODY = "No response body"  # an older pyarrow has only S3's status, the same for archived and forbidden objects
+_NO_MESSAGE = "operation:"  # at the end: the AWS SDK sometimes has the status alone, though S3 has sent a reason
 _NO_NAME = "AWS Error [code "  # pyarrow has no name for InvalidObjectState (archived); other unnamed errors are rare
 
 # pyarrow gives S3's answer just as much memory as the bytes that it has asked for. If an error is longer (some 300 bytes),
@@ -90,7 +91,7 @@ def _refusal(answer: str, path: str) -> BadFile:
     if any(code in answer for code in _GONE):
         return Gone(VANISHED)
     why = ""
-    if _ANSWER_LOST in answer or ("ACCESS_DENIED" in answer and _NO_BODY in answer):
+    if _ANSWER_LOST in answer or ("ACCESS_DENIED" in answer and (_NO_BODY in answer or answer.endswith(_NO_MESSAGE))):
         why = (
             ", as a rule because it is archived (Glacier) or because the credentials may not read it; "
             f"`aws s3 cp s3://{path} -` shows which"
