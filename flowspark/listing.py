@@ -65,7 +65,7 @@ def list_input(root: str, selection: Selection) -> Found:
 
 
 def own_listing(root: str, selection: Selection) -> Found | None:
-    """What flowspark's own listing finds, for Spark's reader; None if only Spark, with its own credentials, can list it.
+    """What flowspark's own listing of an input finds; None if only Spark, with its own credentials, can list it.
 
     Raises:
         InputError: as for `Listing.files`.

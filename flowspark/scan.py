@@ -18,11 +18,8 @@ from flowspark import __version__
 from flowspark.binary import MISSING
 from flowspark.connect import ship_package
 from flowspark.decode.batches import METADATA, UNKNOWN_FIELDS, arrow_schema
-from flowspark.decode.split import (
-    SCAN_SCHEMA,
-    SPLIT_SCHEMA,
-    split_bytes,
-)
+from flowspark.decode.sources import SPLIT_SCHEMA, split_bytes
+from flowspark.decode.split import SCAN_SCHEMA
 from flowspark.decode.survey import RANGE_SCHEMA, SURVEY_SCHEMA, Span, opening_layout, survey
 from flowspark.decode.tasks import read_task, scan_task
 from flowspark.errors import UsageError, did_you_mean

@@ -6,6 +6,7 @@ import re
 
 from flowspark.decode.arrays import NO_PORT, NO_PROTOCOL, PORTS, Arrays, Bytes, Counts, Decoder, Ints
 from flowspark.decode.blocks import Block
+from flowspark.fields import FIELDS
 from flowspark.layouts import split_line
 
 FIELD_COUNT, BAD_STATUS, BAD_NUMBER, OUT_OF_RANGE = range(1, 5)
@@ -17,7 +18,7 @@ FLOW, NODATA, SKIPDATA = range(3)
 _VALUE = re.compile(rb"[^ \t]+")
 _NUMBER = re.compile(rb"-?[0-9]+")
 _NAME = re.compile(rb"[a-z][a-z0-9-]*")
-_SHORTEST_HEADER = 3
+_SHORTEST_HEADER = min(map(len, FIELDS))
 
 
 class Rejected(Exception):

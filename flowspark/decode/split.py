@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,15 +20,15 @@ from flowspark.decode.batches import (
     row_batches,
     text_array,
 )
-from flowspark.decode.reader import Audit, read_records
-from flowspark.decode.records import Records, Reject
+from flowspark.decode.reader import Audit
+from flowspark.decode.records import Reject
 from flowspark.decode.rules import REASONS
+from flowspark.decode.sources import Source
 from flowspark.decode.tally import Tally
 from flowspark.errors import BadFile, Gone, Unreadable
 from flowspark.fields import field_name
-from flowspark.files import LogFile, Piece, is_local, reported_path, utc_text
+from flowspark.files import is_local
 from flowspark.layouts import Layout
-from flowspark.storage import storage_of
 
 READ, SKIPPED = "read", "skipped"
 REJECT_REASONS = REASONS[1:]
@@ -61,83 +58,11 @@ from `start` to `stop`. `rejects_stored` counts its rows of `rejects`. For `refu
 REJECT_LIMIT = 100_000
 """How many rejected lines of a file, or of a piece of one, a scan stores at most: the first ones. All are counted."""
 
-SPLIT_SCHEMA = pa.schema([("files", pa.binary())])
-"""The rows that tell a task which files to read (`split_bytes`)."""
-
-_PIECE = pa.struct(
-    [("start", pa.int64()), ("stop", pa.int64()), ("first_line", pa.int64()), ("layout", pa.list_(pa.string()))]
-)
-_FILES = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.string()), ("piece", _PIECE)])
 _MUCH_TEXT = 1 << 20  # characters of layouts in such rows
 _MANY = 1000  # rows of Python objects that are handed over at once
 # How many counts or rejects are in one row of the scan. With one in each row, the nulls of the other columns would be
 # stored as often. With many, memory would grow: Spark reads 4,096 rows of a Parquet file at once, however large they are.
 _COUNTS, _REJECTS = 64, 8
-
-
-@dataclass(frozen=True)
-class Source:
-    """A log file, or a piece of one, that a task is to read.
-
-    Attributes:
-        path: its name, as it is reported.
-        size: its bytes, as listed.
-        modified: when it was last changed, as listed.
-        open: gives its bytes as a binary file.
-        piece: the piece to read; None means the whole file.
-    """
-
-    path: str
-    size: int
-    modified: str | None
-    open: Callable[[], IO[bytes]]
-    piece: Piece | None = None
-
-    def records(
-        self, audit: Audit, arrays: Arrays, given: Layout | None, wanted: frozenset[str] = frozenset()
-    ) -> Iterator[Records]:
-        """Yields the records of the file or piece (see `read_records`)."""
-        return read_records(self.open(), audit, arrays, given, wanted, self.size, piece=self.piece)
-
-
-def split_bytes(files: Sequence[LogFile]) -> bytes:
-    """A split's files as one compressed value, so that a million files pass through Spark as some thousand rows."""
-    rows = ((file.path, file.size, file.modified, file.piece and file.piece._asdict()) for file in files)
-    columns = zip(*rows, strict=True)
-    table = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, _FILES, strict=True)], schema=_FILES)
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, _FILES, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
-        stream.write_batch(table)
-    return sink.getvalue()
-
-
-def listed_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
-    """The files and pieces of splits (`split_bytes`), opened by their paths."""
-    for split in (value for batch in batches for value in batch.column(0)):
-        columns = pa.ipc.open_stream(split.as_buffer()).read_all().columns
-        for path, size, modified, row in zip(*(column.to_pylist() for column in columns), strict=True):
-            piece = row and Piece(row["start"], row["stop"], row["first_line"], tuple(row["layout"]))
-            span = (piece.start, piece.stop) if piece else (0, size)
-            yield Source(path, size, modified, partial(open_span, path, size, *span), piece)
-
-
-def open_span(path: str, size: int, start: int, stop: int) -> IO[bytes]:
-    """Opens a listed file from one position to another. A `stop` at its listed end means its end as it is now.
-
-    Raises:
-        BadFile: it cannot be opened.
-    """
-    return storage_of(path).open(path, start, stop if stop < size else None)
-
-
-def binary_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
-    """The files whose bytes Spark has read: rows of path, length, modified (seconds) and content."""
-    for batch in batches:
-        for path, size, modified, content in zip(*batch.columns, strict=True):
-            data = content.as_buffer()
-            name = reported_path(path.as_py())
-            time = utc_text(modified.as_py()) if modified.is_valid else None
-            yield Source(name, size.as_py(), time, partial(pa.BufferReader, data))
 
 
 def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.RecordBatch]:

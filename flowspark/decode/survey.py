@@ -14,7 +14,7 @@ from flowspark.decode.arrays import Arrays
 from flowspark.decode.batches import row_batches
 from flowspark.decode.blocks import GZIP, LINE_LIMIT, Counted, read_blocks, text_stream
 from flowspark.decode.reader import Audit, read_records, take_header
-from flowspark.decode.split import open_span
+from flowspark.decode.sources import open_span
 from flowspark.errors import BadFile, Unreadable, one_line
 from flowspark.files import LogFile
 from flowspark.layouts import Layout

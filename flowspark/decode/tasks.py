@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from flowspark.decode.split import Source, binary_sources, listed_sources, read_split, scan_split
+from flowspark.decode.sources import Source, binary_sources, listed_sources
+from flowspark.decode.split import read_split, scan_split
 from flowspark.layouts import Layout
 
 

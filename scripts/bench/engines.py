@@ -105,7 +105,8 @@ def library(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
 
 
 def decoder(_cores: int, _fields: list[str], paths: list[str]) -> Counts:
-    from flowspark.decode.split import Source, scan_split
+    from flowspark.decode.sources import Source
+    from flowspark.decode.split import scan_split
 
     sources = (Source(path, Path(path).stat().st_size, None, partial(io.FileIO, path)) for path in paths)
     tallies = (batch.column(0).flatten() for batch in scan_split(sources, None))

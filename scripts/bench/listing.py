@@ -101,7 +101,7 @@ class _Listing(BaseHTTPRequestHandler):
 
 def find(out: Path) -> None:
     """Lists and packs; no Spark."""
-    from flowspark.decode.split import split_bytes
+    from flowspark.decode.sources import split_bytes
     from flowspark.find import find_files
     from flowspark.keys import select
     from flowspark.splits import pack
@@ -115,7 +115,7 @@ def plan(out: Path) -> None:
     """Lists, packs, and has the tasks of a session count what they were handed."""
     import pyarrow as pa
 
-    from flowspark.decode.split import listed_sources
+    from flowspark.decode.sources import listed_sources
     from flowspark.find import find_files
     from flowspark.keys import select
     from flowspark.scan import splits_frame

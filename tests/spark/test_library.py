@@ -19,7 +19,7 @@ from pyspark import TaskContext
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 import flowspark
-from flowspark.decode.split import listed_sources
+from flowspark.decode.sources import listed_sources
 from flowspark.errors import FlowsparkError, InputError, UsageError
 from flowspark.fields import FIELDS
 from flowspark.files import LogFile

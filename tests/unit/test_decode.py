@@ -18,7 +18,8 @@ from flowspark.decode import blocks, kernel
 from flowspark.decode.arrays import NO_PORT, NO_PROTOCOL, PORTS, Arrays
 from flowspark.decode.batches import record_batch
 from flowspark.decode.reader import Audit, read_records
-from flowspark.decode.split import Source, listed_sources, read_split, scan_split, split_bytes
+from flowspark.decode.sources import Source, listed_sources, split_bytes
+from flowspark.decode.split import read_split, scan_split
 from flowspark.decode.tally import Tally
 from flowspark.errors import VANISHED, BadFile, Gone
 from flowspark.fields import FIELDS, column_name
@@ -244,7 +245,8 @@ def test_a_scan_imports_no_pandas():
     data = log(flow(), "odd", flow(443, 999))
     code = f"""
 import io, sys
-from flowspark.decode.split import Source, scan_split
+from flowspark.decode.sources import Source
+from flowspark.decode.split import scan_split
 source = Source("a", {len(data)}, None, lambda: io.BytesIO({data!r}))
 rows = [row for batch in scan_split([source], None) for row in batch.to_pylist()]
 assert [reject["line"] for row in rows for reject in row["rejects"] or []] == [3, 4], rows

@@ -22,7 +22,8 @@ from flowspark.decode import kernel
 from flowspark.decode.arrays import PORTS, PROTOCOLS, Arrays, Decoder
 from flowspark.decode.blocks import Block
 from flowspark.decode.rules import PYTHON, REASONS
-from flowspark.decode.split import Source, scan_split
+from flowspark.decode.sources import Source
+from flowspark.decode.split import scan_split
 from flowspark.layouts import Layout
 from tests.s3_server import ROOT
 

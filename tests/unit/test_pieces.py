@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowspark import splits
-from flowspark.decode.split import REJECT_REASONS, listed_sources, read_split, scan_split, split_bytes
+from flowspark.decode.sources import listed_sources, split_bytes
+from flowspark.decode.split import REJECT_REASONS, read_split, scan_split
 from flowspark.decode.survey import SURVEY_SCHEMA, Span, opening_layout, survey
 from flowspark.errors import BadFile
 from flowspark.files import LogFile, Piece
