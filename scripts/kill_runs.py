@@ -30,11 +30,11 @@ class Runs:
     """Runs of the job over the bundled sample, copied to a bucket."""
 
     def __init__(self, address: tuple[str, int], reader: str) -> None:
-        class_path = s3_jars().replace(",", ":")
+        jars = ",".join(f"local:{path}" for path in s3_jars().split(","))
         self._reader = reader
         self._environment = os.environ | CREDENTIALS | {
             "AWS_ENDPOINT_URL": "http://{}:{}".format(*address),
-            "PYSPARK_SUBMIT_ARGS": f"--properties-file {S3_CONF} --driver-class-path {class_path} pyspark-shell",
+            "PYSPARK_SUBMIT_ARGS": f"--properties-file {S3_CONF} --jars {jars} pyspark-shell",
         }  # fmt: skip
         self.bucket = Bucket(address)
         sample = ROOT / "tests" / "sample"

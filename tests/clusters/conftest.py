@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from flowspark.java import launch_settings
 from tests.logs import flow, log
+from tests.quick_java import JAVA
 from tests.s3_server import ROOT, S3_CONF, Bucket, s3_jars
 
 SAMPLE = ROOT / "tests" / "sample"
 SMALL_FILES = 24
-# for processes that live for seconds, and with the archive of Java's classes: halves what a run on a cluster costs
-JAVA = launch_settings({})["spark.driver.extraJavaOptions"]
 TABLES = ("tag_counts", "port_protocol_counts", "rejects", "files")
 
 

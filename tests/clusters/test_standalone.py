@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.clusters.conftest import JAVA, SMALL_FILES, job_command, submit, tables
+from tests.clusters.conftest import SMALL_FILES, job_command, submit, tables
 from tests.clusters.standalone import Cluster, Running, standalone
+from tests.quick_java import JAVA
 from tests.s3_proxy import Proxy
 
 SPECULATION = {

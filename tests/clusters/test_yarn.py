@@ -14,9 +14,10 @@ import pyspark
 import pytest
 
 from flowspark.errors import UsageError
-from tests.clusters.conftest import JAVA, job_command, submit, tables
+from tests.clusters.conftest import job_command, submit, tables
 from tests.clusters.yarn import Yarn, yarn
 from tests.logs import write
+from tests.quick_java import JAVA
 
 Done = subprocess.CompletedProcess[str]
 _PYTHON = "./environment/bin/python"  # in the working folder of each container, where YARN unpacks the archive

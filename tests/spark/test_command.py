@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.logs import SKIPDATA, flow, log, write
+from tests.quick_java import JAVA
 from tests.spark.job import published_summary, read_csv
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,7 +25,7 @@ SAMPLE = ROOT / "tests" / "sample"
 def start(*arguments: object, launcher: str = "python", cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess:
     command = [sys.executable] if launcher == "python" else [str(Path(sys.executable).parent / "spark-submit")]
     if launcher == "spark-submit":
-        command += ["--master", "local[2]", "--conf", "spark.ui.enabled=false"]
+        command += ["--master", "local[2]", "--conf", "spark.ui.enabled=false", "--driver-java-options", JAVA]
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYSPARK_PYTHON")}
     clean["PATH"] = f"{Path(sys.executable).parent}:{clean['PATH']}"  # an activated environment
     return subprocess.run(

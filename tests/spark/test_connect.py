@@ -46,7 +46,7 @@ def wait(batches):
     time.sleep(1)  # the server tells of its progress every two seconds
     yield from batches
 with Phases(spark, "run", progress=True).phase("scan"):
-    spark.range(0, 6, 1, 6).mapInArrow(wait, "id long").count()
+    spark.range(0, 12, 1, 12).mapInArrow(wait, "id long").count()
 spark.stop()
 """
 
@@ -67,5 +67,5 @@ def test_the_library_and_the_job_work_on_spark_connect(tmp_path):
     printed = [f"direct {text}" for text in counts] + [f"spark {text}" for text in counts]
     assert run.stdout.splitlines()[-7:] == [*printed, "1", "True 9", "True"]
     shown = run.stderr.split(CLEAR.replace("\r", "\n"))  # as a process's text is read
-    assert any(re.fullmatch(r"scan: [1-5] of 6 tasks, \d+ s, about \d+ s left", line) for line in shown), shown
+    assert any(re.fullmatch(r"scan: ([1-9]|1[01]) of 12 tasks, \d+ s, about \d+ s left", line) for line in shown), shown
     assert shown[-1] == ""

@@ -15,6 +15,7 @@ import pytest
 
 from flowspark.session import s3_confs
 from tests.logs import flow, log, write
+from tests.quick_java import JAVA
 from tests.s3_server import CREDENTIALS, ROOT, S3_CONF, s3_jars
 
 SCHEMES = ("s3", "s3a")
@@ -79,7 +80,8 @@ def test_the_command_works_from_bucket_to_bucket_with_credentials_where_awss_too
     environment = {name: value for name, value in os.environ.items() if name not in CREDENTIALS}
     environment |= {"PYSPARK_PYTHON": sys.executable, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
-    flags = ["--properties-file", str(S3_CONF), "--jars", s3_jars()]
+    jars = ",".join(f"local:{path}" for path in s3_jars().split(","))  # Spark copies others, hundreds of MB of them
+    flags = ["--properties-file", str(S3_CONF), "--jars", jars]
     if launcher == "python":
         profile = write(tmp_path / "aws", b"[night]\naws_access_key_id = the-key\naws_secret_access_key = the-secret\n")
         environment |= {"AWS_PROFILE": "night", "AWS_SHARED_CREDENTIALS_FILE": str(profile)}
@@ -89,6 +91,7 @@ def test_the_command_works_from_bucket_to_bucket_with_credentials_where_awss_too
     else:
         environment |= {"AWS_ACCESS_KEY_ID": "the-key", "AWS_SECRET_ACCESS_KEY": "the-secret"}
         command = ["spark-submit", "--master", "local[2]", "--conf", "spark.ui.enabled=false", *flags]
+        command += ["--driver-java-options", JAVA]
     command += [str(ROOT / "jobs" / "tag_flows.py"), "--input", bucket.uri("logs"), "--lookup", bucket.uri("tags.csv")]
     command += ["--output", bucket.uri("out", "s3a")]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)

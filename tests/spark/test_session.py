@@ -291,6 +291,7 @@ def test_a_java_that_cannot_start_is_one_message(tmp_path, memory, words):
     assert "Traceback" not in stderr
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_run_that_is_told_to_end_says_so_and_publishes_nothing(tmp_path, name):
     with blocked_run(tmp_path) as run:
