@@ -24,6 +24,9 @@ CONFS = {
     "spark.sql.shuffle.partitions": "2",  # the data are tiny: 200 tasks would be all the time that a test takes
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.catalogImplementation": "in-memory",
+    # hundreds of small plans would each cost a compilation; the tests of the command have Spark's own choice
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # a short life: no second compiler
 }

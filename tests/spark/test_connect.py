@@ -12,6 +12,7 @@ import pytest
 
 from flowspark.progress import CLEAR
 from tests.logs import NODATA, flow, log, write
+from tests.quick_java import JAVA
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -60,7 +61,7 @@ def test_the_library_and_the_job_work_on_spark_connect(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", CODE, str(tmp_path)],
         capture_output=True, text=True, check=False, timeout=300,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable, "JDK_JAVA_OPTIONS": JAVA},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-3000:]
     counts = ["[('Untagged', 1), ('web', 2)]", "[(53, 'udp', 1), (443, 'tcp', 2)]"]
