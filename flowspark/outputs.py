@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame, DataFrameReader, Row, SparkSession
+from pyspark.sql import DataFrame, DataFrameReader, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 from flowspark.books import KINDS
@@ -204,9 +204,9 @@ class Output:
         confs = {"mapreduce.fileoutputcommitter.marksuccessfuljobs": "false", "partitionOverwriteMode": "static"}
         writer.options(**confs).json(written_path(folder))
 
-    def publish(self, name: str, df: DataFrame, order: list[Column]) -> None:
-        """Replaces a result with the rows of a DataFrame, in order, as one part file."""
-        writer = df.repartition(1).sortWithinPartitions(*order).write.mode("overwrite")
+    def publish(self, name: str, df: DataFrame) -> None:
+        """Replaces a result with the rows of a DataFrame: as many part files as it has partitions, in their order."""
+        writer = df.write.mode("overwrite")
         if self._format == "csv":
             # quoting as in RFC 4180; nothing trimmed; a missing value is an empty cell, and so is an empty text
             writer = writer.options(

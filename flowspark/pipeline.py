@@ -159,5 +159,5 @@ def check(books: Books, stored: DataFrame, settings: Settings) -> None:
     check_files(books, settings.on_bad_file)
     check_books(books)
     if books.too_many_rejects(settings.reject_limit):
-        rejects = rejects_of(stored, books).orderBy("file", "line").limit(_EXAMPLES)
+        rejects = rejects_of(stored, books).limit(_EXAMPLES)
         raise rejects_error(books, settings.reject_limit, [row.asDict() for row in rejects.collect()])

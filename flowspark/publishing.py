@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 from flowspark.lookup import Lookup
@@ -19,7 +19,7 @@ from flowspark.phases import Phases
 from flowspark.settings import Settings
 from flowspark.stored_scan import CheckedScan, remove_scans
 from flowspark.summary import Summary, summarise
-from flowspark.tables import files_of, port_order, rejects_of, tag_order
+from flowspark.tables import files_of, in_order, port_order, rejects_of, tag_order
 from flowspark.tagging import count_port_protocols, count_tags, tag_flows
 from flowspark.turns import TurnLost
 
@@ -118,27 +118,29 @@ def publish_tables(this: Run, checked: CheckedScan, fence: Fence) -> tuple[Top, 
     )
     table = lookup_frame(stored.sparkSession, this.lookup)
 
-    def replace(name: str, rows: DataFrame, order: list[Column]) -> None:
+    def replace(name: str, rows: DataFrame) -> None:
         with this.phases.jobs(f"publish: {name}"):
-            fence(partial(output.publish, name, rows, order))
+            fence(partial(output.publish, name, rows))
 
     def top(name: str) -> Top:
         with this.phases.jobs(f"publish: first rows of {name}"):
             return output.top(name)
 
     def tags() -> Top:
-        replace(TAG_COUNTS, tallies.transform(tag_flows, table).transform(count_tags, "flows"), tag_order())
+        counts = tallies.transform(tag_flows, table).transform(count_tags, "flows")
+        replace(TAG_COUNTS, in_order(counts, tag_order()))
         return top(TAG_COUNTS)
 
     def ports() -> Top:
-        replace(PORT_PROTOCOL_COUNTS, tallies.transform(count_port_protocols, "flows"), port_order())
+        counts = tallies.transform(count_port_protocols, "flows")
+        replace(PORT_PROTOCOL_COUNTS, in_order(counts, port_order()))
         return top(PORT_PROTOCOL_COUNTS)
 
     def rejects() -> None:
-        replace(REJECTS, rejects_of(stored, books), [F.asc("file"), F.asc("line")])
+        replace(REJECTS, rejects_of(stored, books))
 
     def files() -> None:
-        replace(FILES, files_of(stored, books), [F.asc("path")])
+        replace(FILES, in_order(files_of(stored, books), [F.asc("path")]))
 
     with ThreadPoolExecutor() as pool:  # side by side: a small table takes most of its time for planning
         tops = pool.submit(tags), pool.submit(ports)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
@@ -10,15 +12,25 @@ from flowspark.decode.split import READ, REJECT_LIMIT, REJECT_REASONS, SKIPPED
 from flowspark.tagging import protocol_order
 
 
+def in_order(df: DataFrame, order: Sequence[Column]) -> DataFrame:
+    """All rows in one partition, in order: what is written from it is one part file."""
+    return df.repartition(1).sortWithinPartitions(*order)
+
+
 def rejects_of(scan: DataFrame, books: Books) -> DataFrame:
-    """The first 100,000 rejected lines of each file that was read: `file, line, reason, text`."""
-    rejects = scan.select(F.inline("rejects"))
+    """The first 100,000 rejected lines of each file that was read: `file, line, reason, text`, in order by file and line.
+
+    A list in the scan has lines of one file, in order. So the lists are sorted and not the lines, which are far more.
+    """
+    lists = scan.select("rejects").where(F.col("rejects").isNotNull()).withColumn("file", F.col("rejects")[0]["file"])
     if books.bad_files:
         read = scan.where(F.col("file.status") == READ).select(F.col("file.path").alias("file"))
-        rejects = rejects.join(read, on="file", how="left_semi")
+        lists = lists.join(read, on="file", how="left_semi")
+    rejects = in_order(lists, [F.asc("file"), F.col("rejects")[0]["line"].asc()]).select(F.inline("rejects"))
     if any(file["rejects_stored"] > REJECT_LIMIT for file in books.cut.values()):  # each piece may have as many
         place = F.row_number().over(Window.partitionBy("file").orderBy("line"))
-        rejects = rejects.withColumn("place", place).where(F.col("place") <= REJECT_LIMIT).drop("place")
+        first = rejects.withColumn("place", place).where(F.col("place") <= REJECT_LIMIT).drop("place")
+        rejects = in_order(first, [F.asc("file"), F.asc("line")])
     return rejects
 
 

@@ -60,9 +60,10 @@ REJECT_LIMIT = 100_000
 
 _MUCH_TEXT = 1 << 20  # characters of layouts in such rows
 _MANY = 1000  # rows of Python objects that are handed over at once
-# How many counts or rejects are in one row of the scan. With one in each row, the nulls of the other columns would be
-# stored as often. With many, memory would grow: Spark reads 4,096 rows of a Parquet file at once, however large they are.
-_COUNTS, _REJECTS = 64, 8
+# How many counts or rejects are in one row of the scan, and how many characters of rejects. With one in each row, the nulls
+# of the other columns would be stored as often. With many, memory would grow: Spark reads 4,096 rows of a Parquet file at
+# once, however large they are.
+_LIST, _TEXT = 64, 8000
 
 
 def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.RecordBatch]:
@@ -170,19 +171,25 @@ def _tally_batches(tally: Tally) -> Iterator[pa.RecordBatch]:
             number_array(protocols, pa.int32(), protocols == NO_PROTOCOL),
             number_array(flows, pa.int64()),
         ]
-        yield _lists("tally", columns, _COUNTS)
+        yield _lists("tally", columns, [*range(0, len(keys), _LIST), len(keys)])
 
 
 def _reject_batch(rejects: Sequence[tuple[str, Reject]]) -> pa.RecordBatch:
+    """Rows of the scan with lists of rejected lines. A list has lines of one file, in order."""
+    edges, room = [0], _TEXT
+    for place, (file, reject) in enumerate(rejects):
+        room -= len(reject.text)
+        if place and (file != rejects[place - 1][0] or place - edges[-1] == _LIST or room < 0):
+            edges.append(place)
+            room = _TEXT - len(reject.text)
     files, told = zip(*rejects, strict=True)
-    return _lists("rejects", [text_array(files), *reject_arrays(told)], _REJECTS)
+    return _lists("rejects", [text_array(files), *reject_arrays(told)], [*edges, len(rejects)])
 
 
-def _lists(name: str, columns: list[pa.Array], length: int) -> pa.RecordBatch:
-    """Rows of the scan in which only `name` is set. Each has a list of up to `length` structs, made of these columns."""
+def _lists(name: str, columns: list[pa.Array], edges: list[int]) -> pa.RecordBatch:
+    """Rows of the scan in which only `name` is set. Each has a list of structs, made of these columns from edge to edge."""
     kind, count = SCAN_SCHEMA.field(name).type, len(columns[0])
     structs = pa.Array.from_buffers(kind.value_type, count, [None], children=columns)
-    edges = np.array([*range(0, count, length), count], np.int32)
-    lists = pa.Array.from_buffers(kind, len(edges) - 1, [None, pa.py_buffer(edges)], children=[structs])
+    lists = pa.Array.from_buffers(kind, len(edges) - 1, [None, pa.py_buffer(np.array(edges, np.int32))], children=[structs])
     arrays = [lists if field.name == name else pa.nulls(len(lists), field.type) for field in SCAN_SCHEMA]
     return pa.record_batch(arrays, schema=SCAN_SCHEMA)
