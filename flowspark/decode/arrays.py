@@ -111,12 +111,16 @@ class Arrays:
         filled = np.flatnonzero(self.firsts[1 : self.count + 1])
         return int(filled[0]) if len(filled) else self.count
 
+    def spans(self, lines: Ints) -> tuple[Ints, Ints]:
+        """Where some lines of the block begin and stop in `memory`, without their line ends."""
+        firsts, stops = self.feeds[lines] + 1, self.feeds[lines + 1]
+        added = self.block.open_end & (lines == self.count - 1)
+        return firsts, stops - ((self.data[stops - 1] == ord("\r")) & (stops > firsts) & ~added)
+
     def text(self, line: int) -> bytes:
         """A line of the block as it stands in the file, without its line end."""
-        first, stop = self.feeds[line] + 1, self.feeds[line + 1]
-        text = self.memory[first:stop]
-        added = self.block.open_end and line == self.count - 1
-        return bytes(text if added else text.removesuffix(b"\r"))
+        (first,), (stop,) = self.spans(np.array([line], np.int32))
+        return bytes(self.memory[first:stop])
 
 
 def _is_number(name: str) -> bool:

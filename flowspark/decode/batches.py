@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import json as arrow_json
 
-from flowspark.decode.records import Records, Reject
+from flowspark.decode.records import TEXT_LIMIT, Records, Rejects
+from flowspark.decode.rules import REASONS
 from flowspark.fields import FIELDS, field_name
 from flowspark.keys import key_facts
 
@@ -68,16 +69,30 @@ def number_array(values: npt.NDArray[Any], kind: pa.DataType, missing: Mask | No
 
 def text_array(texts: Sequence[str]) -> pa.Array:
     """An Arrow array of texts, made without `pa.array` (see `number_array`)."""
-    data = [text.encode() for text in texts]
-    edges = np.zeros(len(data) + 1, np.int32)
-    np.cumsum([len(text) for text in data], out=edges[1:])
-    return pa.Array.from_buffers(pa.string(), len(data), [None, pa.py_buffer(edges), pa.py_buffer(b"".join(data))])
+    return _bytes_array([text.encode() for text in texts]).view(pa.string())
 
 
-def reject_arrays(rejects: Sequence[Reject]) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """The numbers, reasons and texts of rejected lines, as three Arrow arrays."""
-    lines, reasons, texts = zip(*rejects, strict=True)
-    return number_array(np.array(lines, np.int64), pa.int64()), text_array(reasons), text_array(texts)
+def _bytes_array(texts: Sequence[bytes | bytearray]) -> pa.Array:
+    edges = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum([len(text) for text in texts], out=edges[1:])
+    return pa.Array.from_buffers(pa.binary(), len(texts), [None, pa.py_buffer(edges), pa.py_buffer(b"".join(texts))])
+
+
+def reject_arrays(rejects: Sequence[Rejects]) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """The numbers, reasons and texts of rejected lines, as three Arrow arrays; of a text, the first 1,000 characters."""
+    lines, codes = (np.concatenate([some[column] for some in rejects]) for column in (0, 1))
+    reasons = text_array(REASONS).take(number_array(codes, pa.int32()))
+    return number_array(lines, pa.int64()), reasons, _shortened_array([text for some in rejects for text in some.texts])
+
+
+def _shortened_array(texts: Sequence[bytearray]) -> pa.Array:
+    """The first 1,000 characters of each text. Only if one is not UTF-8, or is long, are there Python's own texts."""
+    if max(map(len, texts), default=0) <= TEXT_LIMIT:
+        try:
+            return _bytes_array(texts).cast(pa.string())
+        except pa.ArrowInvalid:
+            pass
+    return text_array([text.decode("utf-8", "replace")[:TEXT_LIMIT] for text in texts])
 
 
 def record_batch(records: Records, file: str, columns: Sequence[str]) -> pa.RecordBatch:
@@ -85,13 +100,13 @@ def record_batch(records: Records, file: str, columns: Sequence[str]) -> pa.Reco
     return pa.record_batch([_column(records, file, column) for column in columns], schema=arrow_schema(columns))
 
 
-def reject_batch(rejects: Sequence[Reject], file: str, columns: Sequence[str]) -> pa.RecordBatch:
+def reject_batch(rejects: Rejects, file: str, columns: Sequence[str]) -> pa.RecordBatch:
     """Rejected lines as rows: their file, line, reason and text; all fields of a record are null."""
-    count = len(rejects)
-    lines, reasons, texts = reject_arrays(rejects)
+    lines, reasons, texts = reject_arrays([rejects])
+    count = len(lines)
     values = {
-        FILE: _repeated(file, count),
-        **{column: _repeated(_fact(file, column), count) for column in FILE_FACTS if column in columns},
+        FILE: repeated(file, count),
+        **{column: repeated(_fact(file, column), count) for column in FILE_FACTS if column in columns},
         LINE: lines,
         REJECTED_LINE: pa.StructArray.from_arrays([reasons, texts], fields=list(_REJECTED_TYPE)),
     }
@@ -102,7 +117,7 @@ def reject_batch(rejects: Sequence[Reject], file: str, columns: Sequence[str]) -
 def _column(records: Records, file: str, column: str) -> pa.Array:
     arrays, rows = records.arrays, records.rows
     if column == FILE or column in FILE_FACTS:
-        return _repeated(file if column == FILE else _fact(file, column), rows)
+        return repeated(file if column == FILE else _fact(file, column), rows)
     if column == LINE:
         return number_array(arrays.lines[:rows].astype(np.int64) + records.first_line, pa.int64())
     if column == UNKNOWN_FIELDS:
@@ -121,8 +136,11 @@ def _fact(file: str, column: str) -> str | None:
     return told
 
 
-def _repeated(text: str | None, count: int) -> pa.Array:
-    return pa.repeat(pa.scalar(text, pa.string()), count)
+def repeated(text: str | None, count: int) -> pa.Array:
+    """An Arrow array of one text, or of null, so many times."""
+    if text is None:
+        return pa.nulls(count, pa.string())
+    return text_array([text]).take(number_array(np.zeros(count, np.int32), pa.int32()))
 
 
 def _strings(records: Records, name: str) -> pa.Array:

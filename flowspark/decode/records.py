@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from flowspark.decode.arrays import Arrays, Ints
 from flowspark.decode.rules import REASONS
 
-TEXT_LIMIT = 1000
+TEXT_LIMIT = 1000  # characters of a rejected line that are kept
 
 
-class Reject(NamedTuple):
-    """A rejected line: its number in the file (from 1), the reason, and its first 1,000 characters as they stand."""
+class Rejects(NamedTuple):
+    """Rejected lines of a file, in order.
 
-    line: int
-    reason: str
-    text: str
+    Attributes:
+        lines: their numbers in the file, from 1.
+        codes: the places of their reasons in `REASONS`.
+        texts: how they begin: at least 1,000 characters, if there are so many.
+    """
+
+    lines: npt.NDArray[np.int64]
+    codes: Ints
+    texts: list[bytearray]
 
 
 @dataclass(frozen=True)
@@ -52,9 +58,11 @@ class Records:
         counts = np.bincount(codes, minlength=len(REASONS)).tolist() if len(codes) else ()
         return Counter({reason: count for reason, count in zip(REASONS, counts, strict=False) if count})
 
-    def rejects(self, most: int | None = None) -> Iterator[Reject]:
-        """Yields the rejected lines in order, `most` at most."""
-        for line, code in self.arrays.rejected[: self.arrays.work.rejects][:most].tolist():
-            # a character has up to four bytes: with fewer bytes, the cut could change one of the first 1,000 characters
-            text = self.arrays.text(line)[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT]
-            yield Reject(self.first_line + line, REASONS[code], text)
+    def rejects(self, most: int | None = None) -> Rejects:
+        """The rejected lines, `most` at most. They stay when the arrays are overwritten."""
+        lines, codes = self.arrays.rejected[: self.arrays.work.rejects][:most].T
+        firsts, stops = self.arrays.spans(lines)
+        ends = np.minimum(stops, firsts + 4 * TEXT_LIMIT)  # a character has up to four bytes
+        memory = self.arrays.memory
+        texts = [memory[first:end] for first, end in zip(firsts.tolist(), ends.tolist(), strict=True)]
+        return Rejects(lines.astype(np.int64) + self.first_line, codes.copy(), texts)

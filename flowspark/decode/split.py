@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,11 @@ from flowspark.decode.batches import (
     record_batch,
     reject_arrays,
     reject_batch,
+    repeated,
     row_batches,
-    text_array,
 )
 from flowspark.decode.reader import Audit
-from flowspark.decode.records import Reject
+from flowspark.decode.records import Rejects
 from flowspark.decode.rules import REASONS
 from flowspark.decode.sources import Source
 from flowspark.decode.tally import Tally
@@ -60,9 +59,9 @@ REJECT_LIMIT = 100_000
 
 _MUCH_TEXT = 1 << 20  # characters of layouts in such rows
 _MANY = 1000  # rows of Python objects that are handed over at once
-# How many counts or rejects are in one row of the scan, and how many characters of rejects. With one in each row, the nulls
-# of the other columns would be stored as often. With many, memory would grow: Spark reads 4,096 rows of a Parquet file at
-# once, however large they are.
+# How many counts or rejects are in one row of the scan at most, and how many bytes of rejects. With one in each row, the
+# nulls of the other columns would be stored as often. With many, memory would grow: Spark reads 4,096 rows of a Parquet
+# file at once, however large they are.
 _LIST, _TEXT = 64, 8000
 
 
@@ -75,19 +74,19 @@ def scan_split(sources: Iterable[Source], given: Layout | None) -> Iterator[pa.R
     arrays = Arrays(kernel.decoder())
     total = Tally(arrays.decoder)
     audits: list[dict[str, Any]] = []
-    rejects: list[tuple[str, Reject]] = []
-    text = 0
+    rejects: list[tuple[str, Rejects]] = []
+    waiting = text = 0
     for source in sources:
         audit, tally, stored = Audit(), Tally(arrays.decoder), 0
         try:
             for records in source.records(audit, arrays, given):
                 tally.add(records.keys)
-                for reject in records.rejects(REJECT_LIMIT - stored):
-                    rejects.append((source.path, reject))
-                    stored += 1
-                    if len(rejects) >= _MANY:
+                if some := min(arrays.work.rejects, REJECT_LIMIT - stored):
+                    rejects.append((source.path, records.rejects(some)))
+                    stored, waiting = stored + some, waiting + some
+                    if waiting >= _MANY:
                         yield _reject_batch(rejects)
-                        rejects = []
+                        rejects, waiting = [], 0
         except BadFile as error:
             row = _audit_row(source, Audit(), SKIPPED, error, stored)
         else:
@@ -130,9 +129,8 @@ def read_split(
                     pass
             for records in source.records(Audit(), arrays, given, wanted):
                 yield record_batch(records, source.path, columns)
-                rejects = records.rejects() if REJECTED_LINE in columns else iter(())
-                while some := list(islice(rejects, _MANY)):
-                    yield reject_batch(some, source.path, columns)
+                if REJECTED_LINE in columns and arrays.work.rejects:
+                    yield reject_batch(records.rejects(), source.path, columns)
         except BadFile as error:
             unsure = isinstance(error, Unreadable) or (
                 isinstance(error, Gone) and not one_machine and is_local(source.path)
@@ -174,16 +172,14 @@ def _tally_batches(tally: Tally) -> Iterator[pa.RecordBatch]:
         yield _lists("tally", columns, [*range(0, len(keys), _LIST), len(keys)])
 
 
-def _reject_batch(rejects: Sequence[tuple[str, Reject]]) -> pa.RecordBatch:
+def _reject_batch(rejects: Sequence[tuple[str, Rejects]]) -> pa.RecordBatch:
     """Rows of the scan with lists of rejected lines. A list has lines of one file, in order."""
-    edges, room = [0], _TEXT
-    for place, (file, reject) in enumerate(rejects):
-        room -= len(reject.text)
-        if place and (file != rejects[place - 1][0] or place - edges[-1] == _LIST or room < 0):
-            edges.append(place)
-            room = _TEXT - len(reject.text)
-    files, told = zip(*rejects, strict=True)
-    return _lists("rejects", [text_array(files), *reject_arrays(told)], [*edges, len(rejects)])
+    edges = [0]
+    for file, some in rejects:
+        step = min(_LIST, max(1, _TEXT // (len(file) + max(map(len, some.texts)))))
+        edges += [edges[-1] + stop for stop in (*range(step, len(some.texts), step), len(some.texts))]
+    files = pa.concat_arrays([repeated(file, len(some.texts)) for file, some in rejects])
+    return _lists("rejects", [files, *reject_arrays([some for _, some in rejects])], edges)
 
 
 def _lists(name: str, columns: list[pa.Array], edges: list[int]) -> pa.RecordBatch:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from flowspark.decode import blocks, kernel
 from flowspark.decode.arrays import NO_PORT, NO_PROTOCOL, PORTS, Arrays
-from flowspark.decode.batches import record_batch
+from flowspark.decode.batches import record_batch, reject_arrays
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.sources import Source, listed_sources, split_bytes
 from flowspark.decode.split import read_split, scan_split
@@ -41,7 +41,7 @@ def decode(data: bytes, given_layout: list[str] | None = None, columns: tuple[st
     layout = tuple(given_layout) if given_layout else None
     for part in read_records(io.BytesIO(data), audit, arrays, layout, frozenset(columns)):
         tally.add(part.keys)
-        out.rejects += part.rejects()
+        out.rejects += zip(*(column.to_pylist() for column in reject_arrays([part.rejects()])), strict=True)
         if columns:
             out.records += record_batch(part, "f", names).to_pylist()
     out.flows = counted(tally)

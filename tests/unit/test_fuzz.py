@@ -16,7 +16,7 @@ import pytest
 
 from flowspark.decode import blocks, kernel
 from flowspark.decode.arrays import Arrays
-from flowspark.decode.batches import record_batch
+from flowspark.decode.batches import record_batch, reject_arrays
 from flowspark.decode.reader import Audit, read_records
 from flowspark.decode.rules import PYTHON
 from flowspark.errors import BadFile
@@ -104,7 +104,7 @@ def outcome(arrays: Arrays, data: bytes, given: Layout | None) -> tuple:
     try:
         for records in read_records(io.BytesIO(data), audit, arrays, given, WANTED):
             keys += records.keys.tolist()
-            rejects += records.rejects()
+            rejects += zip(*(column.to_pylist() for column in reject_arrays([records.rejects()])), strict=True)
             rows += record_batch(records, "f", COLUMNS).to_pylist()
     except BadFile as error:
         return str(error), audit
