@@ -11,20 +11,25 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _INTERVAL = 0.05  # seconds between two looks at the memory
 
 
+ROLES = ("driver's Python", "driver's Java", "executor's Java")
+"""The processes of a Spark application whose memory `memory_by_role` tells."""
+
+
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of wall and CPU; peak memory in MB: of all processes together, and of the largest Python worker."""
+    """Seconds of wall and CPU; peak memory in MB, of all processes and of the largest Python worker; the output."""
 
     wall: float
     cpu: float
     peak: float
     worker: float
+    said: str = field(repr=False)
 
 
 def run(command: Sequence[str], *, cores: int, text: str, env: dict[str, str]) -> Cost:
@@ -51,7 +56,26 @@ def run(command: Sequence[str], *, cores: int, text: str, env: dict[str, str]) -
             wall = time.perf_counter() - begun
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)[:300]} failed:\n{said.read_text()[-2000:]}")
-        return Cost(wall, _task_clock(clock.read_text()), peak, worker)
+        return Cost(wall, _task_clock(clock.read_text()), peak, worker, said.read_text())
+
+
+def memory_by_role(driver: int) -> dict[str, float]:
+    """The most resident memory, in MB, that each kind of process (`ROLES`) of a Spark application has had so far.
+
+    Args:
+        driver: the process id of the driver's Python, which has started all others.
+    """
+    peaks: dict[str, float] = {}
+    for pid in _tree(driver):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"java" in command.split(b"\0")[0]:
+            role = ROLES[2 if b"CoarseGrainedExecutorBackend" in command else 1]
+        elif pid == driver:
+            role = ROLES[0]
+        else:
+            continue
+        peaks[role] = max(peaks.get(role, 0), _resident(pid)["VmHWM"])
+    return peaks
 
 
 def _task_clock(report: str) -> float:
@@ -64,15 +88,20 @@ def _memory(root: int) -> tuple[float, float]:
     resident = worker = 0.0
     for pid in _tree(root):
         try:
-            status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+            memory = _resident(pid)
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue  # it has ended
-        if "VmRSS" in status:
-            resident += int(status["VmRSS"].split()[0]) / 1024
-            if b"pyspark.daemon" in command:
-                worker = max(worker, int(status["VmHWM"].split()[0]) / 1024)
+        resident += memory.get("VmRSS", 0)
+        if b"pyspark.daemon" in command:
+            worker = max(worker, memory.get("VmHWM", 0))
     return resident, worker
+
+
+def _resident(pid: int) -> dict[str, float]:
+    """The resident memory of a process, in MB: now (VmRSS), and the most so far (VmHWM). Empty for one that has ended."""
+    lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {name.rstrip(":"): int(rest[0]) / 1024 for name, *rest in lines if name in ("VmRSS:", "VmHWM:")}
 
 
 def _tree(root: int) -> Iterator[int]:

@@ -20,6 +20,11 @@ def test_the_table_of_fields_is_current():
     assert README.count("| v11 |") == 12
 
 
+def test_the_table_of_costs_is_what_the_script_prints(capsys):
+    runpy.run_path(str(ROOT / "scripts" / "bench" / "cost.py"), run_name="__main__")
+    assert capsys.readouterr().out.strip() in README
+
+
 def test_every_flag_is_in_the_readme_and_no_other():
     flags = {flag for action in parser()._actions for flag in action.option_strings if flag.startswith("--")}
     table = README.split("## The command line")[1].split("| exit code |")[0]
