@@ -27,7 +27,7 @@ from flowspark.publishing import Result, Run, publish
 from flowspark.scan import scan_files
 from flowspark.settings import Settings
 from flowspark.stored_scan import CheckedScan, load_scan, store_scan
-from flowspark.tables import rejects_of
+from flowspark.tables import first_rejects
 
 log = logging.getLogger(__name__)
 
@@ -159,5 +159,5 @@ def check(books: Books, stored: DataFrame, settings: Settings) -> None:
     check_files(books, settings.on_bad_file)
     check_books(books)
     if books.too_many_rejects(settings.reject_limit):
-        rejects = rejects_of(stored, books).limit(_EXAMPLES)
+        rejects = first_rejects(stored, books, _EXAMPLES)
         raise rejects_error(books, settings.reject_limit, [row.asDict() for row in rejects.collect()])

@@ -18,20 +18,34 @@ def in_order(df: DataFrame, order: Sequence[Column]) -> DataFrame:
 
 
 def rejects_of(scan: DataFrame, books: Books) -> DataFrame:
-    """The first 100,000 rejected lines of each file that was read: `file, line, reason, text`, in order by file and line.
-
-    A list in the scan has lines of one file, in order. So the lists are sorted and not the lines, which are far more.
-    """
-    lists = scan.select("rejects").where(F.col("rejects").isNotNull()).withColumn("file", F.col("rejects")[0]["file"])
-    if books.bad_files:
-        read = scan.where(F.col("file.status") == READ).select(F.col("file.path").alias("file"))
-        lists = lists.join(read, on="file", how="left_semi")
-    rejects = in_order(lists, [F.asc("file"), F.col("rejects")[0]["line"].asc()]).select(F.inline("rejects"))
+    """The first 100,000 rejected lines of each file that was read: `file, line, reason, text`, by file and line."""
+    rejects = in_order(_reject_lists(scan, books), _list_order()).select(F.inline("rejects"))
     if any(file["rejects_stored"] > REJECT_LIMIT for file in books.cut.values()):  # each piece may have as many
         place = F.row_number().over(Window.partitionBy("file").orderBy("line"))
         first = rejects.withColumn("place", place).where(F.col("place") <= REJECT_LIMIT).drop("place")
         rejects = in_order(first, [F.asc("file"), F.asc("line")])
     return rejects
+
+
+def first_rejects(scan: DataFrame, books: Books, count: int) -> DataFrame:
+    """So many of the first rows of `rejects_of`, found without a sort of all."""
+    return _reject_lists(scan, books).orderBy(*_list_order()).limit(count).select(F.inline("rejects")).limit(count)
+
+
+def _reject_lists(scan: DataFrame, books: Books) -> DataFrame:
+    """The scan's lists of rejected lines: `rejects, file`, without those of bad files.
+
+    A list has lines of one file, in order. So the lists are sorted and not the lines, which are far more.
+    """
+    lists = scan.select("rejects").where(F.col("rejects").isNotNull()).withColumn("file", F.col("rejects")[0]["file"])
+    if books.bad_files:
+        read = scan.where(F.col("file.status") == READ).select(F.col("file.path").alias("file"))
+        lists = lists.join(read, on="file", how="left_semi")
+    return lists
+
+
+def _list_order() -> list[Column]:
+    return [F.asc("file"), F.col("rejects")[0]["line"].asc()]
 
 
 def files_of(scan: DataFrame, books: Books) -> DataFrame:
