@@ -109,16 +109,16 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
 
     books = Books(len(listed))
     without_ports = F.filter("tally", lambda count: count["dstport"].isNull() | count["protocol"].isNull())
+    # No text is aggregated, because Spark would then sort all rows of the scan, with the lists in them.
     rows = (
-        scan.groupBy("file.status", "file.layouts", is_piece(F.col("file")).alias("piece"))
+        scan.groupBy("file.status", "file.layouts", "file.decoder", is_piece(F.col("file")).alias("piece"))
         .agg(
             *(F.sum(f"file.{name}").alias(name) for name in (*_COUNTED, "rejects_stored")),
             F.count(F.lit(1)).alias("rows"),
-            F.max("file.decoder").alias("decoder"),  # in the order of the alphabet, `python` is the last
             F.count(F.when(_unbalanced(F.col("file")), 1)).alias("unbalanced"),
             F.sum(_total(F.col("tally"))).alias("tallied"),
             F.sum(_total(without_ports)).alias("without_ports"),
-            F.sum(F.when(F.col("rejects").isNotNull(), F.size("rejects.line"))).alias("stored_rejects"),
+            F.sum(F.when(F.col("rejects.line").isNotNull(), F.size("rejects.line"))).alias("stored_rejects"),
         )
         .collect()
     )
@@ -128,7 +128,7 @@ def read_books(scan: DataFrame, listed: Sequence[str], why_unread: Callable[[str
             books.stored_rejects = row["stored_rejects"] or 0
             continue
         books.announced_rejects += row["rejects_stored"]
-        books.decoder = max(filter(None, (books.decoder, row["decoder"])), default=None)
+        books.decoder = max(filter(None, (books.decoder, row["decoder"])), default=None)  # the alphabet has `python` last
         if row["status"] == READ and not row["piece"]:
             books.files += row["rows"]
             books.published_rejects += row["rejects_stored"]
