@@ -27,9 +27,12 @@ def _reader(spark: SparkSession, ignored: Sequence[str] = ()) -> DataFrameReader
 def load(spark: SparkSession, paths: Iterable[str], ignored: Sequence[str]) -> tuple[DataFrame, list[str]] | None:
     """The frame that reads some paths, and the files that Spark has found there; None when one of the paths does not exist.
 
-    A classic session lists the paths only once, for both. A row of the frame is a whole file (`path`, `length`, `modified`
-    in seconds, `content`, `uri`), so that nothing is half read. A file with a fault that is ignored has no row. Any other
-    fault fails the query after Spark has tried the task again, and Spark's error names the file.
+    A classic session lists the paths only once, for both. A row of the frame is a whole file (`path`, `modificationTime`,
+    `length`, `content`), so that nothing is half read. A file with a fault that is ignored has no row. Any other fault
+    fails the query after Spark has tried the task again, and Spark's error names the file.
+
+    The frame has the source's own columns, because Spark copies each file once or twice more for a column that is computed,
+    or for `_metadata`: that doubles what Java does.
 
     Raises:
         InputError: the paths cannot be listed.
@@ -38,13 +41,7 @@ def load(spark: SparkSession, paths: Iterable[str], ignored: Sequence[str]) -> t
     paths = list(paths)
     with telling_listing(paths[0]):
         try:
-            frame = reader.load(paths).select(
-                "path",
-                "length",
-                F.unix_timestamp("modificationTime").alias("modified"),
-                "content",
-                F.col("_metadata.file_path").alias("uri"),
-            )
+            frame = reader.load(paths)
             return frame, [reported_path(unquote(uri)) for uri in frame.inputFiles()]
         except AnalysisException:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -41,13 +41,12 @@ class LogFiles:
 
     Attributes:
         files: the files.
-        binary: the frame with their bytes if Spark's binaryFile source reads them, else None. Its columns are `path`,
-            `length`, `modified` (in seconds), `content`, and `uri`. A filter on `uri` chooses files: Spark opens no others.
+        binary: frames with their bytes (see `binary.load`) if Spark's binaryFile source reads them, else None.
         not_searched: the folders that were not searched for a selection, and the files that could not be placed.
     """
 
     files: list[LogFile]
-    binary: DataFrame | None = None
+    binary: list[DataFrame] | None = None
     not_searched: tuple[str, ...] = ()
 
     def only(self, paths: Iterable[str]) -> LogFiles:
@@ -56,9 +55,14 @@ class LogFiles:
         files = [file for file in self.files if file.path in chosen]
         if self.binary is None:
             return LogFiles(files)
-        # Spark has two ways to write a URI without a host
-        uris = [re.sub(_NO_HOST, r"\1:/", uri) for uri in self.binary.inputFiles() if reported_path(unquote(uri)) in chosen]
-        return LogFiles(files, self.binary.where(F.regexp_replace("uri", _NO_HOST, "$1:/").isin(uris)))
+        return LogFiles(files, [_only(frame, chosen) for frame in self.binary])
+
+
+def _only(frame: DataFrame, chosen: Collection[str]) -> DataFrame:
+    """The rows of some files of a frame. Because they are chosen by `_metadata`, Spark opens no other files."""
+    # Spark has two ways to write a URI without a host
+    uris = [re.sub(_NO_HOST, r"\1:/", uri) for uri in frame.inputFiles() if reported_path(unquote(uri)) in chosen]
+    return frame.where(F.regexp_replace("_metadata.file_path", _NO_HOST, "$1:/").isin(uris)) if uris else frame.limit(0)
 
 
 def find_files(
@@ -114,7 +118,7 @@ def find_files(
             found[file_identity(file.path)] = file if file.size else LogFile(file.path, 0)
     warn_of_copies(found)
     files = sorted(found.values(), key=lambda file: file.path)
-    return LogFiles(files, by_spark.frame(), shortened(not_searched))
+    return LogFiles(files, by_spark.frames or None, shortened(not_searched))
 
 
 def _own_listing(root: str, reader: str, selection: Selection) -> Found | NothingFound | None:

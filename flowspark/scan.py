@@ -6,6 +6,7 @@ import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -53,7 +54,7 @@ def _files_frame(spark: SparkSession, found: LogFiles, given: Layout | None) -> 
     ship_package(spark)
     if found.binary is None:
         return splits_frame(spark, cut_files(spark, found.files, given))
-    return found.binary.drop("uri")
+    return reduce(DataFrame.unionByName, found.binary)
 
 
 def _on_workers(task: Callable[..., Batches], *arguments: Any) -> Callable[[Batches], Batches]:

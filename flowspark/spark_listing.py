@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 
 from pyspark.sql import DataFrame
 
@@ -21,13 +20,13 @@ class SparkFound:
     """What Spark lists for a run.
 
     Attributes:
-        frame: reads all files that Spark has listed.
+        frames: read all files that Spark has listed.
         listed: the paths of these files.
         taken: those of them that the run takes.
         not_searched: the folders that were not searched, and the files that could not be placed.
     """
 
-    frame: DataFrame
+    frames: list[DataFrame]
     listed: list[str]
     taken: list[str]
     not_searched: list[str]
@@ -52,10 +51,10 @@ def list_with_spark(load: Load, root: str, selection: Selection) -> SparkFound |
     ]
     loaded = [found for glob in globs if (found := load([glob]))]
     if loaded:
-        frame = reduce(DataFrame.unionByName, (frame for frame, _ in loaded))
+        frames = [frame for frame, _ in loaded]
         listed = [path for _, names in loaded for path in names]
         beyond = [] if inside else [f"{root}, outside of {places[0]} and {places[1]}"]
-        return SparkFound(frame, listed, selection.choose(_shown(listed, root)), beyond)
+        return SparkFound(frames, listed, selection.choose(_shown(listed, root)), beyond)
     everything = load([spark_path(root)])
     if everything is None:
         return None
@@ -63,8 +62,8 @@ def list_with_spark(load: Load, root: str, selection: Selection) -> SparkFound |
     shown = _shown(listed, root)
     if any(f"/{AWS_LOGS}/" in path.removeprefix(root) for path in shown):
         taken, unclear = selection.sort(shown)
-        return SparkFound(frame, listed, taken, list(unclear))
-    return SparkFound(frame, listed, selection.choose(shown), [])
+        return SparkFound([frame], listed, taken, list(unclear))
+    return SparkFound([frame], listed, selection.choose(shown), [])
 
 
 def what_spark_sees(root: str, listed: list[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial, reduce
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  # Spark's own convention
 
 from flowspark.binary import MISSING, empty_files, load, telling_listing, why_unread
 from flowspark.connect import temporary_setting
@@ -21,7 +22,7 @@ from flowspark.storage import storage_of
 
 _LARGEST = (1 << 31) - 1  # bytes that a value in Spark can hold
 _LISTING_TASKS = "64"  # to list local files by name: Spark takes up to 10,000 tasks, with which 5,000 files take a minute
-_SCHEMA = "path string, length bigint, modified bigint, content binary, uri string"
+_SCHEMA = "path string, modificationTime timestamp, length bigint, content binary"
 
 
 @dataclass
@@ -31,15 +32,12 @@ class SparkReader:
     Attributes:
         spark: the session.
         ignored: the faults of a file that do not fail the query (`binary.FAULTS`): such a file has no row.
+        frames: read all files that were added (see `binary.load`).
     """
 
     spark: SparkSession
     ignored: Sequence[str]
-    _frames: list[DataFrame] = field(default_factory=list)
-
-    def frame(self) -> DataFrame | None:
-        """The frame that reads all files that were added (`binary.load`); None if there are none."""
-        return reduce(DataFrame.unionByName, self._frames) if self._frames else None
+    frames: list[DataFrame] = field(default_factory=list)
 
     def add_listed(self, root: str, own: Found, known: Mapping[str, LogFile]) -> Found:
         """Adds the files under an input that flowspark's own listing has found, except those that are known already.
@@ -70,8 +68,7 @@ class SparkReader:
         unseen = readable.difference(listed)
         if unseen and MISSING not in self.ignored:
             raise InputError(f"{min(unseen)}: {why_unread(self.spark, min(unseen))}")
-        empty = {file.path for file in files if not file.size} & {*listed}
-        self._frames.append(self._with_empty(frame, empty))
+        self._add(frame, empty={file.path for file in files if not file.size} & {*listed})
         return Found(files, [], own.not_searched)
 
     def add_unlisted(self, root: str, selection: Selection, known: Mapping[str, LogFile]) -> Found:
@@ -91,22 +88,21 @@ class SparkReader:
         names = [path for path in spark_found.taken if file_identity(path) not in known]
         if not names:
             return Found([], [], spark_found.not_searched)
-        frame = spark_found.frame
+        frames = spark_found.frames
         if len(names) < len(spark_found.listed):  # the pattern matches more than the selection: read only the chosen files
-            frame, _ = self._load_all(root, names)
+            frames = [self._load_all(root, names)[0]]
+        listing = reduce(DataFrame.unionByName, frames).select("path", "length", F.unix_timestamp("modificationTime"))
         with telling_listing(root):
-            rows = frame.drop("content", "uri").collect()
-        files = {path: LogFile(path, row["length"], utc_text(row["modified"])) for row in rows
-                 for path in [reported_path(row["path"])]}  # fmt: skip
+            rows = [(reported_path(path), size, modified) for path, size, modified in listing.collect()]
+        files = {path: LogFile(path, size, utc_text(modified)) for path, size, modified in rows}
         _check_sizes(files.values())
-        empty = empty_files(self.spark, [path for path in names if path not in files])
-        self._frames.append(self._with_empty(frame, empty))
+        self._add(*frames, empty=empty_files(self.spark, [path for path in names if path not in files]))
         return Found([files.get(path) or LogFile(path, 0) for path in names], [], spark_found.not_searched)
 
-    def _with_empty(self, frame: DataFrame, empty: Iterable[str]) -> DataFrame:
-        """Adds rows for empty files to a frame, because Spark makes none."""
-        rows = [(path, 0, None, b"", "") for path in empty]
-        return frame.unionByName(self.spark.createDataFrame(rows, _SCHEMA)) if rows else frame
+    def _add(self, *frames: DataFrame, empty: Iterable[str]) -> None:
+        """Adds frames, and one with rows for empty files, because Spark makes none."""
+        rows = [(path, None, 0, b"") for path in empty]
+        self.frames += [*frames, self.spark.createDataFrame(rows, _SCHEMA)] if rows else frames
 
     def _load_all(self, root: str, places: Collection[str]) -> tuple[DataFrame, list[str]]:
         """The frame that reads some files and folders, without those that are gone; and the files that Spark sees there."""

@@ -82,10 +82,10 @@ def open_span(path: str, size: int, start: int, stop: int) -> IO[bytes]:
 
 
 def binary_sources(batches: Iterable[pa.RecordBatch]) -> Iterator[Source]:
-    """The files whose bytes Spark has read: rows of path, length, modified (seconds) and content."""
+    """The files whose bytes Spark has read: rows of path, modificationTime (microseconds), length and content."""
     for batch in batches:
-        for path, size, modified, content in zip(*batch.columns, strict=True):
+        for path, modified, size, content in zip(*batch.columns, strict=True):
             data = content.as_buffer()
             name = reported_path(path.as_py())
-            time = utc_text(modified.as_py()) if modified.is_valid else None
+            time = utc_text(modified.value // 1_000_000) if modified.is_valid else None  # as_py would need the time zone
             yield Source(name, size.as_py(), time, partial(pa.BufferReader, data))

@@ -28,7 +28,7 @@ DAY = Selection(parse_interval("2026-11-22"))
 def handed_over(found: LogFiles) -> list[str]:
     """The paths of the files whose bytes Spark's reader hands over, sorted."""
     assert found.binary is not None
-    return sorted(row["path"].removeprefix("file:") for row in found.binary.select("path").collect())
+    return sorted(row["path"].removeprefix("file:") for frame in found.binary for row in frame.select("path").collect())
 
 
 @pytest.mark.parametrize("scheme", ["", "s3a"])
