@@ -12,6 +12,7 @@ from flowspark import find, listing, pipeline
 from flowspark.errors import CannotList, InputError
 from flowspark.find import LogFiles, find_files
 from flowspark.keys import Selection, parse_interval
+from flowspark.scan import scan_files
 from flowspark.search import MOST_FOLDERS
 from flowspark.settings import Settings
 from tests.logs import flow, log, write
@@ -102,6 +103,14 @@ def test_auto_on_s3_is_direct_if_flowspark_can_list_and_the_log_says_why_it_is_n
     monkeypatch.setattr(listing, "list_input", only_logs)
     assert handed_over(find_files(spark, inputs)) == files
     assert f"Spark's reader opens the files, because flowspark itself cannot list {inputs[1]}" in caplog.text
+
+
+def test_spark_hands_over_each_file_without_a_copy_in_a_projected_row(spark, bucket):
+    for name in ("a.log", "b.log"):
+        bucket.put(name, log(flow(443)))
+    found = find_files(spark, [bucket.uri("a.log"), bucket.uri("b.log")], "spark")
+    plan = scan_files(spark, found, None)._jdf.queryExecution().executedPlan().toString()
+    assert (plan.count("FileScan binaryFile"), plan.count("Project"), plan.count("file_path")) == (2, 0, 0), plan
 
 
 def test_the_search_asks_for_a_thousand_folders_at_most(spark, bucket, proxy):
