@@ -31,8 +31,8 @@ def load(spark: SparkSession, paths: Iterable[str], ignored: Sequence[str]) -> t
     `length`, `content`), so that nothing is half read. A file with a fault that is ignored has no row. Any other fault
     fails the query after Spark has tried the task again, and Spark's error names the file.
 
-    The frame has the source's own columns, because Spark copies each file once or twice more for a column that is computed,
-    or for `_metadata`: that doubles what Java does.
+    The frame has the source's own columns. For a computed column Spark would copy every file once more, and for `_metadata`
+    too; without them Java takes half the CPU.
 
     Raises:
         InputError: the paths cannot be listed.

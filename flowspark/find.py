@@ -59,7 +59,10 @@ class LogFiles:
 
 
 def _only(frame: DataFrame, chosen: Collection[str]) -> DataFrame:
-    """The rows of some files of a frame. Because they are chosen by `_metadata`, Spark opens no other files."""
+    """The rows of some files of a frame. Because they are chosen by `_metadata`, Spark opens no other files.
+
+    A frame with none of them has no rows. It may be that of the empty files, which has no `_metadata`.
+    """
     # Spark has two ways to write a URI without a host
     uris = [re.sub(_NO_HOST, r"\1:/", uri) for uri in frame.inputFiles() if reported_path(unquote(uri)) in chosen]
     return frame.where(F.regexp_replace("_metadata.file_path", _NO_HOST, "$1:/").isin(uris)) if uris else frame.limit(0)
